@@ -1,0 +1,1 @@
+// The door to a C library; filled by the module that needs it.
