@@ -1,0 +1,49 @@
+import Glibc
+
+/// Runs tasks on a loop: `Task(executorPreference: loop.taskExecutor) { … }`. A task without this
+/// preference resumes on the global pool after every suspension and only then comes back.
+package final class LoopTaskExecutor: TaskExecutor {
+  private let mailbox: Mailbox
+
+  init(mailbox: Mailbox) { self.mailbox = mailbox }
+
+  package func enqueue(_ job: consuming ExecutorJob) {
+    let job = UnownedJob(job)
+    let accepted = mailbox.post(.taskJob(job))
+    // A job must run exactly once. Nobody runs it any more on a closed loop; a task that waits
+    // for ever is found by whoever closed the loop too early, one that runs elsewhere is not.
+    precondition(accepted, "a task was resumed on a loop that is closed")
+  }
+}
+
+/// Runs actors on a loop: an actor returns it from `unownedExecutor`. Its callers should carry
+/// the loop's task executor as well, see `LoopTaskExecutor`.
+package final class LoopSerialExecutor: SerialExecutor {
+  private let mailbox: Mailbox
+  private let taskExecutor: LoopTaskExecutor
+
+  init(mailbox: Mailbox, taskExecutor: LoopTaskExecutor) {
+    self.mailbox = mailbox
+    self.taskExecutor = taskExecutor
+  }
+
+  package func enqueue(_ job: consuming ExecutorJob) {
+    let job = UnownedJob(job)
+    let accepted = mailbox.post(.actorJob(job))
+    precondition(accepted, "an actor was called on a loop that is closed")
+  }
+
+  /// Lets `assumeIsolated` work in callbacks of the loop.
+  package func checkIsolated() {
+    precondition(mailbox.thread == pthread_self(), "not on the thread of this loop")
+  }
+
+  package func isIsolatingCurrentContext() -> Bool? { mailbox.thread == pthread_self() }
+}
+
+extension EventLoop {
+  /// For `Task(executorPreference:)`.
+  package var taskExecutor: LoopTaskExecutor { executor }
+  /// For the `unownedExecutor` of an actor.
+  package var serialExecutor: LoopSerialExecutor { actorExecutor }
+}
