@@ -42,11 +42,16 @@ static void place_descriptors(const struct kfm_spawn_request *request, int *move
 }
 
 /// Runs in the child, in the parent's memory: system calls only, nothing that takes a lock.
-static void child(const struct kfm_spawn_request *request, int *moved, struct outcome *outcome) {
+static void child(const struct kfm_spawn_request *request, pid_t parent, int *moved,
+                  struct outcome *outcome) {
   struct sigaction standard = {.sa_handler = SIG_DFL};
   for (int number = 1; number < NSIG; number++) (void)sigaction(number, &standard, NULL);
   if (request->new_session && setsid() < 0) fail(outcome, "setsid");
-  if (request->die_with_parent && prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) fail(outcome, "prctl");
+  if (request->die_with_parent) {
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) fail(outcome, "prctl");
+    // The parent may have died before that.
+    if (getppid() != parent) _exit(127);
+  }
   if (request->directory && chdir(request->directory) != 0) fail(outcome, "chdir");
   place_descriptors(request, moved, outcome);
   sigset_t none;
@@ -67,8 +72,9 @@ int kfm_spawn(const struct kfm_spawn_request *request, int *pid_descriptor, cons
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
+  pid_t parent = getpid();
   pid_t pid = vfork();
-  if (pid == 0) child(request, moved, &outcome);
+  if (pid == 0) child(request, parent, moved, &outcome);
   int fork_error = pid < 0 ? errno : 0;
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   free(moved);

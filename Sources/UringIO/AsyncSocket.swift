@@ -82,7 +82,7 @@ extension EventLoop {
   package func startTask(_ body: @escaping (EventLoop) async -> Void) -> Task<Void, Never> {
     let confined = LoopConfined((self, body))
     return Task(executorPreference: taskExecutor) {
-      let (loop, body) = confined.value
+      let (loop, body) = confined.take()
       await body(loop)
     }
   }

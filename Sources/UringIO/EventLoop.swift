@@ -51,19 +51,23 @@ package final class EventLoop: TimerService {
 
   /// Runs until `stop()`. May be called again afterwards.
   package func run() {
-    isStopped = false
     while !isStopped { turn(limit: nil) }
+    isStopped = false
+    // What the last callbacks asked for still goes out.
     settle()
     ring.enter(waiting: .zero)
   }
 
-  /// Runs until `condition` holds, looked at once per turn, or `deadline` (from now) has passed.
-  /// Returns whether it holds.
+  /// Runs until `condition` holds, looked at once per turn, or `deadline` (from now) has passed,
+  /// or `stop()`. Returns whether it holds.
   package func runUntil(_ condition: () -> Bool, deadline: Nanoseconds) -> Bool {
     let end = clock.monotonic() + deadline
     while !condition() {
       let left = end - clock.monotonic()
-      guard left > .zero else { return false }
+      guard left > .zero, !isStopped else {
+        isStopped = false
+        return false
+      }
       turn(limit: left)
     }
     return true
@@ -162,7 +166,10 @@ extension EventLoop {
 
   /// Runs posts and enqueued work, then the hooks, then hands queued bytes to the ring.
   private func settle() {
-    for _ in 0..<Self.roundsMax where runPosts() || !enqueued.isEmpty { runEnqueued() }
+    for _ in 0..<Self.roundsMax {
+      guard runPosts() || !enqueued.isEmpty else { break }
+      runEnqueued()
+    }
     for hook in hooks { hook() }
     while let socket = unsent.popLast() { socket.sendQueued() }
   }

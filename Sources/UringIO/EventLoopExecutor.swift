@@ -8,11 +8,9 @@ package final class LoopTaskExecutor: TaskExecutor {
   init(mailbox: Mailbox) { self.mailbox = mailbox }
 
   package func enqueue(_ job: consuming ExecutorJob) {
-    let job = UnownedJob(job)
-    let accepted = mailbox.post(.taskJob(job))
-    // A job must run exactly once. Nobody runs it any more on a closed loop; a task that waits
-    // for ever is found by whoever closed the loop too early, one that runs elsewhere is not.
-    precondition(accepted, "a task was resumed on a loop that is closed")
+    // On a closed loop nobody runs it any more: the task stays suspended, as if still waiting.
+    // Running it elsewhere would break what every user of the loop relies on.
+    _ = mailbox.post(.taskJob(UnownedJob(job)))
   }
 }
 
@@ -28,9 +26,7 @@ package final class LoopSerialExecutor: SerialExecutor {
   }
 
   package func enqueue(_ job: consuming ExecutorJob) {
-    let job = UnownedJob(job)
-    let accepted = mailbox.post(.actorJob(job))
-    precondition(accepted, "an actor was called on a loop that is closed")
+    _ = mailbox.post(.actorJob(UnownedJob(job)))
   }
 
   /// Lets `assumeIsolated` work in callbacks of the loop.

@@ -38,7 +38,6 @@ package final class Listener {
     accept = nil
     pause?.cancel()
     pause = nil
-    if case .unix(let path) = address { unlink(path) }
     if let accepting { loop.cancel(accepting) } else { closeDescriptor() }
   }
 
@@ -73,6 +72,7 @@ package final class Listener {
   private func closeDescriptor() {
     guard !isDescriptorClosed else { return }
     isDescriptorClosed = true
+    if case .unix(let path) = address { unlink(path) }
     Glibc.close(descriptor)
   }
 }

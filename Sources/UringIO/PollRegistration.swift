@@ -17,7 +17,8 @@ package struct PollEvents: OptionSet, Hashable, Sendable {
 
 /// A descriptor being watched. Level-triggered: the body is called again while the condition
 /// holds, so it must consume it, update or cancel (libcurl and pidfds expect this; an edge would
-/// be lost by a reader that stops before EAGAIN).
+/// be lost by a reader that stops before EAGAIN). A descriptor that cannot be watched gives `.error`
+/// once, and the registration has ended.
 package final class PollRegistration: RingClient {
   package let descriptor: Int32
   package private(set) var events: PollEvents
@@ -64,14 +65,19 @@ package final class PollRegistration: RingClient {
   func completed(_ operation: Operation, result: Int32, flags: UInt32) {
     armed = nil
     isUpdating = false
-    // A negative result is the cancellation of an update, or a descriptor that cannot be polled.
-    let found =
-      result >= 0
-      ? PollEvents(rawValue: UInt32(result))
-      : result == -ECANCELED || result == -EINTR ? [] : .error
-    // After an update only what is still asked for counts; errors always do.
-    let wanted = found.intersection(events.union([.error, .hangup]))
-    if !wanted.isEmpty { body?(wanted) }
+    switch result {
+    case 0...:
+      // After an update only what is still asked for counts; errors always do.
+      let found = PollEvents(rawValue: UInt32(result))
+      let wanted = found.intersection(events.union([.error, .hangup]))
+      if !wanted.isEmpty { body?(wanted) }
+    case -ECANCELED, -EINTR, -EAGAIN: break
+    default:
+      // Not a descriptor that can be watched; watching it again would only say so again.
+      let body = body
+      self.body = nil
+      body?(.error)
+    }
     if armed == nil { arm() }
   }
 

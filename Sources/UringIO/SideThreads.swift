@@ -29,7 +29,7 @@ package final class SideThreads: Sendable {
     let parked = LoopConfined(completion)
     let accepted = queue.add {
       let result = work()
-      handle.post { _ in parked.value(result) }
+      handle.post { _ in parked.take()(result) }
     }
     if !accepted { throw QueueFull(limit: queue.limit) }
   }
@@ -38,11 +38,18 @@ package final class SideThreads: Sendable {
   package var queued: Int { queue.count }
 }
 
-/// Carries a value of the loop past another thread and back. The other thread never looks inside.
-struct LoopConfined<Value>: @unchecked Sendable {
-  let value: Value
+/// Carries a value of the loop past another thread and back.
+// Sendable because only the loop's thread looks inside. It takes the value out there, so the last
+// reference to the empty box may go anywhere.
+final class LoopConfined<Value>: @unchecked Sendable {
+  private var value: Value?
 
   init(_ value: Value) { self.value = value }
+
+  func take() -> Value {
+    defer { value = nil }
+    return value!
+  }
 }
 
 /// The queue between loops and side threads.
@@ -104,6 +111,10 @@ private final class WorkQueue: @unchecked Sendable {
     let result = pthread_create(
       &thread, &attributes,
       { argument in
+        var signals = sigset_t()
+        sigfillset(&signals)
+        // Signals are for the loop: see EventLoop.signals.
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
         let queue = Unmanaged<WorkQueue>.fromOpaque(argument!).takeRetainedValue()
         while let work = queue.take() { work() }
         return nil

@@ -160,7 +160,7 @@ extension Socket {
   }
 
   private func deliver(_ bytes: UnsafeRawBufferPointer) {
-    guard phase == .open else { return }
+    guard phase == .open, !hasFailed else { return }
     if wantsBytes, held.isEmpty { onReceive?(bytes) } else { held.append(contentsOf: bytes) }
   }
 
