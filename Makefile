@@ -24,12 +24,12 @@ test: ## Run every test, in release
 .PHONY: check
 check: format-lint ## Formatting, house rules and the core's tests; five minutes at most
 	@scripts/build.sh --tests
-	@env -u SWIFT_DETERMINISTIC_HASHING swift test -c release --skip-build --filter '^($(core))Tests\.'
+	@env -u SWIFT_DETERMINISTIC_HASHING swift test -c release --skip-build --disable-xctest --filter '^($(core))Tests\.'
 
 .PHONY: lint
 lint: format-lint ## Formatting and house rules (module order, lengths, banned calls)
 	@scripts/build.sh --tests
-	@env -u SWIFT_DETERMINISTIC_HASHING swift test -c release --skip-build --filter '^ArchitectureTests\.'
+	@env -u SWIFT_DETERMINISTIC_HASHING swift test -c release --skip-build --disable-xctest --filter '^ArchitectureTests\.'
 
 .PHONY: format-lint
 format-lint:

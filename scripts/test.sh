@@ -24,9 +24,11 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
 # Without deterministic hashing: a test must not depend on the order of a Set.
-env -u SWIFT_DETERMINISTIC_HASHING swift test -c release --skip-build "$@" 2>&1 | tee "$log" ||
+env -u SWIFT_DETERMINISTIC_HASHING swift test -c release --skip-build --disable-xctest "$@" 2>&1 | tee "$log" ||
   status=$?
-count() { grep -cE "^. Test ([^ ]+\(.*\)|\".*\") $1 after " "$log" || true; }
+count() {
+  grep -cE "^. Test ([^ ]+\(.*\)|\".*\")( with [0-9]+ test cases?)? $1 after " "$log" || true
+}
 passed=$(count passed)
 failed=$(count failed)
 # A runner that dies reports no failed test; that is one all the same.
