@@ -42,12 +42,12 @@ def read_stacks(lines):
 
 
 def describe(name, where):
+    if name == "[unknown]":
+        name = where.rsplit("/", 1)[-1]
     if "kernel" in where or where.startswith("["):
         return name, "kernel"
     if where.endswith("/kfm") or "swift" in where:
         return name, "swift"
-    if name == "[unknown]":
-        name = where.rsplit("/", 1)[-1]
     return name, "other"
 
 

@@ -25,7 +25,7 @@ stop() {
   wait "$node" 2>/dev/null || true
 }
 trap stop EXIT
-trap 'exit 130' INT TERM
+trap 'exit 0' INT TERM
 
 # The value of a string member in a JSON log line on stdin.
 member() { sed -nE "s/.*\"$1\":\"([^\"]*)\".*/\1/p"; }
