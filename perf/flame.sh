@@ -38,7 +38,7 @@ dir = "$root/personalities"
 [[providers]]
 name = "quotes"
 kind = "extractive"
-models = ["quotes"]
+models = ["passages"]
 TOML
 
 "$kfm" serve --config "$place/config.toml" 2>"$place/log" &
