@@ -38,20 +38,30 @@ extension HNSWGraph {
   }
 
   /// Algorithm 4 of the paper, without extending the candidates and keeping pruned ones: of
-  /// `candidates` (nearest first) those that are nearer to the base than to any chosen before, so
-  /// that edges point in different directions; then the nearest of the rest while there is room.
-  /// Without those, rows with many duplicates would be left with one edge.
+  /// `candidates` (nearest first) those that none chosen before shadows, so that edges point in
+  /// different directions; then the nearest of the rest while there is room.
   func select(_ candidates: [Candidate], limit: Int) -> [Candidate] {
     guard candidates.count > limit else { return candidates }
     var chosen: [Candidate] = []
     var pruned: [Candidate] = []
     for candidate in candidates {
       guard chosen.count < limit else { break }
-      let row = rows.row(candidate.slot)
-      let isShadowed = chosen.contains { distance(row, $0.slot) <= candidate.distance }
-      if isShadowed { pruned.append(candidate) } else { chosen.append(candidate) }
+      if chosen.contains(where: { shadows($0, candidate) }) {
+        pruned.append(candidate)
+      } else {
+        chosen.append(candidate)
+      }
     }
     chosen += pruned.prefix(limit - chosen.count)
     return chosen
+  }
+
+  /// Whether `chosen` leads to `candidate` well enough: it is nearer to it than the base is. A copy
+  /// of the base is as far from everything as the base itself, so on equal distances it shadows
+  /// its own copies only; else rows with many duplicates would be cut off from all others.
+  private func shadows(_ chosen: Candidate, _ candidate: Candidate) -> Bool {
+    let between = distance(rows.row(candidate.slot), chosen.slot)
+    return between < candidate.distance
+      || (between == candidate.distance && chosen.distance == candidate.distance)
   }
 }
