@@ -10,7 +10,9 @@ extension BPETokenizer {
   package init(path: String) throws(MemoryError) {
     let file = try MappedFile(path: path)
     do throws(Reader.Failure) {
-      self = try Reader(scanner: JSONScanner(file.bytes)).read()
+      self = try file.withBytes { (bytes) throws(Reader.Failure) in
+        try Reader(scanner: JSONScanner(bytes)).read()
+      }
     } catch { throw .malformed(path: path, reason: error.reason) }
   }
 

@@ -13,21 +13,27 @@ package final class HalfFloatRows: Sendable {
 
   init(path: String) throws(MemoryError) {
     file = try MappedFile(path: path)
-    let bytes = file.bytes
-    let refuse = { (reason: String) in MemoryError.malformed(path: path, reason: reason) }
-    guard bytes.count > 8 else { throw refuse("not a safetensors file") }
-    let length = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
-    guard length <= UInt64(min(Self.headerBytesMax, bytes.count - 8)) else {
-      throw refuse("a header of \(length) bytes")
+    let header = file.withBytes(Self.header)
+    guard let header else {
+      throw .malformed(
+        path: path,
+        reason: "no tensor embedding.weight of type F16 with two dimensions at offset 0")
     }
-    start = 8 + Int(length)
-    guard let shape = Self.shape(JSONScanner(bytes), header: 8..<start) else {
-      throw refuse("no tensor embedding.weight of type F16 with two dimensions at offset 0")
-    }
-    (rows, columns) = shape
+    (start, rows, columns) = header
     guard (1...Self.columnsMax).contains(columns), rows > 0,
-      rows <= (bytes.count - start) / (2 * columns)
-    else { throw refuse("\(rows) × \(columns) does not fit the file") }
+      rows <= (file.count - start) / (2 * columns)
+    else { throw .malformed(path: path, reason: "\(rows) × \(columns) does not fit the file") }
+  }
+
+  /// Where the data begins, rows and columns; nil for another kind of file.
+  private static func header(_ bytes: UnsafeRawBufferPointer)
+    -> (start: Int, rows: Int, columns: Int)?
+  {
+    guard bytes.count > 8 else { return nil }
+    let length = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
+    guard length <= UInt64(min(headerBytesMax, bytes.count - 8)) else { return nil }
+    let start = 8 + Int(length)
+    return shape(JSONScanner(bytes), header: 8..<start).map { (start, $0, $1) }
   }
 
   private static func shape(_ scanner: JSONScanner, header: Range<Int>) -> (Int, Int)? {
@@ -53,12 +59,10 @@ package final class HalfFloatRows: Sendable {
   func add(row: UInt32, to sum: inout [Float]) {
     guard Int(row) < rows else { return }
     let base = start + Int(row) * columns * 2
-    sum.withUnsafeMutableBufferPointer { sum in
+    file.withBytes { bytes in
       for column in 0..<columns {
-        let bits = UInt16(
-          littleEndian: file.bytes.loadUnaligned(
-            fromByteOffset: base + 2 * column, as: UInt16.self))
-        sum[column] += Self.float(bits)
+        let bits = bytes.loadUnaligned(fromByteOffset: base + 2 * column, as: UInt16.self)
+        sum[column] += Self.float(UInt16(littleEndian: bits))
       }
     }
   }

@@ -28,7 +28,7 @@ struct KnowledgeIndexStore: Sendable {
     guard access(path, F_OK) == 0 else { return nil }
     try checkManifest("\(path)/\(Name.manifest)", name)
     let chunksPath = "\(path)/\(Name.chunks)"
-    guard let chunks = KnowledgeChunkFile.decode(try MappedFile(path: chunksPath).bytes) else {
+    guard let chunks = try MappedFile(path: chunksPath).withBytes(KnowledgeChunkFile.decode) else {
       throw .malformed(path: chunksPath, reason: "damaged; the index is built anew")
     }
     let vectorsPath = "\(path)/\(Name.vectors)"
@@ -42,7 +42,9 @@ struct KnowledgeIndexStore: Sendable {
   private func checkManifest(_ path: String, _ name: KnowledgeIndexName) throws(MemoryError) {
     let file = try MappedFile(path: path)
     let found: JSON
-    do throws(JSONError) { found = try JSON(parsing: file.bytes) } catch {
+    do throws(JSONError) {
+      found = try file.withBytes { (bytes) throws(JSONError) in try JSON(parsing: bytes) }
+    } catch {
       throw .malformed(path: path, reason: error.description)
     }
     guard found == name.json else {

@@ -4,7 +4,7 @@ import Glibc
 /// is cut short under its mapping ends the process.
 package final class MappedFile: @unchecked Sendable {
   // Sendable because nothing changes between init and deinit.
-  package let bytes: UnsafeRawBufferPointer
+  private let bytes: UnsafeRawBufferPointer
 
   package init(path: String) throws(MemoryError) {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
@@ -23,6 +23,17 @@ package final class MappedFile: @unchecked Sendable {
   }
 
   deinit { munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count) }
+
+  package var count: Int { bytes.count }
+
+  /// The content; the pointer ends with the call, as the mapping may.
+  @inline(__always)
+  package func withBytes<Value, Failure: Error>(
+    _ body: (UnsafeRawBufferPointer) throws(Failure) -> Value
+  ) throws(Failure) -> Value {
+    defer { withExtendedLifetime(self) {} }
+    return try body(bytes)
+  }
 
   /// Gives the pages back to the kernel's cache; they come again when they are read.
   package func release() {

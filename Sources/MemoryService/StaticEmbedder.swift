@@ -42,7 +42,9 @@ package final class StaticEmbedder: Embedder {
   /// touched would count as this process's memory.
   private static func digest(of paths: [String]) throws(MemoryError) -> String {
     var digests: [UInt8] = []
-    for path in paths { digests += SHA256Digest(of: try MappedFile(path: path).bytes).bytes }
+    for path in paths {
+      digests += try MappedFile(path: path).withBytes { SHA256Digest(of: $0) }.bytes
+    }
     return SHA256Digest(of: digests).description
   }
 }

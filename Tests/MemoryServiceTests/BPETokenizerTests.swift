@@ -8,48 +8,51 @@ import Testing
 // A file that is not such a tokenizer is a typed error.
 
 @Suite struct BPETokenizerTests {
-  private func tokens(_ text: String) throws -> [UInt32] {
-    try BPETokenizer(parsing: TinyModel.tokenizer()).encode(text)
+  private let tokenizer: BPETokenizer
+
+  init() throws { tokenizer = try BPETokenizer(parsing: TinyModel.tokenizer()) }
+
+  private func tokens(_ text: String) -> [UInt32] { tokenizer.encode(text) }
+
+  @Test func mergesByRank() {
+    #expect(tokens("ab") == [TinyModel.id("▁ab")])
+    #expect(tokens("abc") == [TinyModel.id("▁ab"), TinyModel.id("c")])
+    #expect(tokens("aabc") == [TinyModel.id("▁a"), TinyModel.id("abc")])
+    #expect(tokens("bc") == [TinyModel.id("▁"), TinyModel.id("bc")])
+    #expect(tokens("") == [])
+    #expect(tokens(" ") == [TinyModel.id("▁"), TinyModel.id("▁")])
   }
 
-  @Test func mergesByRank() throws {
-    #expect(try tokens("ab") == [TinyModel.id("▁ab")])
-    #expect(try tokens("abc") == [TinyModel.id("▁ab"), TinyModel.id("c")])
-    #expect(try tokens("aabc") == [TinyModel.id("▁a"), TinyModel.id("abc")])
-    #expect(try tokens("bc") == [TinyModel.id("▁"), TinyModel.id("bc")])
-    #expect(try tokens("") == [])
-    #expect(try tokens(" ") == [TinyModel.id("▁"), TinyModel.id("▁")])
-  }
-
-  @Test func escapedTokensAreFound() throws {
-    #expect(try tokens("\"") == [TinyModel.id("▁\"")])
-    #expect(try tokens("é") == [TinyModel.id("▁"), TinyModel.id("é")])
+  @Test func escapedTokensAreFound() {
+    #expect(tokens("\"") == [TinyModel.id("▁\"")])
+    #expect(tokens("é") == [TinyModel.id("▁"), TinyModel.id("é")])
   }
 
   @Test func unknownCharactersAreBytes() throws {
     #expect(
-      try tokens("\u{1F98A}") == [TinyModel.id("▁")] + [0xF0, 0x9F, 0xA6, 0x8A].map { $0 + 3 })
+      tokens("\u{1F98A}") == [TinyModel.id("▁")] + [243, 162, 169, 141])
     let bare = try BPETokenizer(parsing: TinyModel.tokenizer(unknownOnly: true))
     #expect(bare.encode("axyzb") == [TinyModel.id("▁a"), 0, TinyModel.id("b")])
   }
 
-  @Test func specialsAreCutOut() throws {
-    let (a, b) = (TinyModel.id("▁a"), TinyModel.id("b"))
-    #expect(try tokens("a</s>ab") == [a, 2, TinyModel.id("▁ab")])
-    #expect(try tokens("<s>") == [1])
-    #expect(try tokens("<s><unk>a") == [1, 0, a])
-    #expect(try tokens("a<sb") == [a, 3 + 0x3C, 3 + 0x73, b])
+  @Test func specialsAreCutOut() {
+    let a = TinyModel.id("▁a")
+    let b = TinyModel.id("b")
+    #expect(tokens("a</s>ab") == [a, 2, TinyModel.id("▁ab")])
+    #expect(tokens("<s>") == [1])
+    #expect(tokens("<s><unk>a") == [1, 0, a])
+    #expect(tokens("a<sb") == [a, 63, 118, b])
   }
 
   /// 3,000 texts from the characters that merge, against the definition taken literally.
-  @Test func agreesWithThePlainAlgorithm() throws {
+  @Test func agreesWithThePlainAlgorithm() {
     let random = SeededRandom(seed: 21)
     let alphabet = Array("aaabbbccé\" x").map(String.init)
     for _ in 0..<3_000 {
       let text = (0..<random.next(below: 24)).map { _ in
         alphabet[Int(random.next(below: UInt64(alphabet.count)))]
       }.joined()
-      #expect(try tokens(text) == plain(text), "\(text)")
+      #expect(tokens(text) == plain(text), "\(text)")
     }
   }
 
@@ -71,10 +74,10 @@ import Testing
     }
   }
 
-  @Test func longTextsTakeTheirTimeOnly() throws {
+  @Test func longTextsTakeTheirTimeOnly() {
     // Quadratic work on this would take minutes.
     let text = String(repeating: "ab c", count: 20_000)
-    #expect(try tokens(text).count == 60_000)
+    #expect(tokens(text).count == 60_000)
   }
 
   @Test func otherFilesAreRefused() throws {

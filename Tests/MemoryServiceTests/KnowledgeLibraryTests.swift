@@ -55,7 +55,9 @@ import Testing
     }
     let first = try library("a").open(SampleKnowledge.source())
     let second = try library("b").open(reversed)
-    let path = { directory.file("\($0)/\(first.name.directoryName)/vectors.hnsw") }
+    let path = { (name: String) in
+      directory.file("\(name)/\(first.name.directoryName)/vectors.hnsw")
+    }
     #expect(second.chunks == first.chunks)
     #expect(TemporaryDirectory.bytes(path("a")) == TemporaryDirectory.bytes(path("b")))
   }

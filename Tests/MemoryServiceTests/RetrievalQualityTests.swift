@@ -53,7 +53,9 @@ import Testing
     let library = KnowledgeLibrary(
       directory: directory.path, embedder: .init(choice: .hash, modelDirectories: []))
     let index = try library.open(SampleKnowledge.source())
-    let long = "x" + String(repeating: "fdatasync 東", count: 300_000)
+    // 4,096 bytes end inside the last character of a repetition.
+    let long = "xxxxxxxxxx " + String(repeating: "fdatasync 東 ", count: 300_000)
+    #expect(Array(long.utf8)[KnowledgeIndex.questionBytesMax] & 0xC0 == 0x80)
     let found = try index.passages(for: long, settings: .init(topK: 1))
     #expect(found.first?.document == "durability.md")
   }

@@ -155,6 +155,41 @@ import VectorIndex
     }
   }
 
+  /// Readers on several threads while one thread adds, replaces and removes: every answer is of
+  /// rows that were there, and at rest all is as one thread alone would have left it.
+  @Test func searchesGoOnWhileRowsChange() async throws {
+    let rows = Self.rows(.clustered, 500)
+    let index = try VectorSets.index(
+      Array(rows.prefix(200)), .init(dimension: Self.dimension, metric: .cosine))
+    try await withThrowingTaskGroup(of: Int.self) { group in
+      group.addTask {
+        for id in 200..<500 {
+          try index.add(rows[id], id: UInt64(id))
+          if id % 3 == 0 { index.remove(id: UInt64(id - 200)) }
+          if id % 50 == 0 { index.compact() }
+        }
+        return 0
+      }
+      for reader in 0..<3 {
+        group.addTask {
+          var answers = 0
+          for query in rows[(reader * 100)..<(reader * 100 + 150)] {
+            let found = try index.search(query, k: 10)
+            #expect(found.count == 10)
+            #expect(Set(found.map(\.id)).count == 10)
+            answers += found.count
+          }
+          return answers
+        }
+      }
+      #expect(try await group.reduce(0, +) == 4_500)
+    }
+    #expect(index.count == 400)
+    #expect(index.brokenInvariant() == nil)
+    let removed = Set((200..<500).filter { $0 % 3 == 0 }.map { UInt64($0 - 200) })
+    #expect(try index.search(rows[0], k: 500).allSatisfy { !removed.contains($0.id) })
+  }
+
   @Test func emptyAndSingle() throws {
     let index = try VectorIndex(options: .init(dimension: 1, metric: .l2))
     #expect(try index.search([1], k: 3).isEmpty)
