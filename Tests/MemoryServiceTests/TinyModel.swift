@@ -41,7 +41,8 @@ enum TinyModel {
   static func weights(dtype: String = "F16", rows: Int = rows) -> [UInt8] {
     let data = self.rows * columns * 2
     let header =
-      #"{"embedding.weight":{"dtype":"\#(dtype)","shape":[\#(rows),\#(columns)],"data_offsets":[0,\#(data)]}}"#
+      #"{"embedding.weight":{"dtype":"\#(dtype)","shape":[\#(rows),\#(columns)],"#
+      + #""data_offsets":[0,\#(data)]}}"#
     var bytes: [UInt8] = []
     withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { bytes += $0 }
     bytes += header.utf8
