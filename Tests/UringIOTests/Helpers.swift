@@ -1,0 +1,43 @@
+import Base
+import TestSupport
+import Testing
+import UringIO
+
+struct SplitMix64: RandomNumberGenerator {
+  var state: UInt64
+
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var mixed = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+    return mixed ^ (mixed >> 31)
+  }
+}
+
+/// Sends back whatever comes, and ends its stream when the peer has ended its own.
+final class EchoServer {
+  var listener: Listener!
+  private(set) var sockets: [Socket] = []
+
+  init(_ loop: EventLoop, _ address: SocketAddress) throws {
+    listener = try loop.listen(on: address) { [unowned self] socket in
+      sockets.append(socket)
+      socket.onReceive = { [unowned socket] in socket.send($0) }
+      socket.onEnd = { [unowned socket] end in
+        if end == .peerClosed { socket.closeAfterSending() } else { socket.close() }
+      }
+      socket.startReceiving()
+    }
+  }
+}
+
+extension LoopHarness {
+  func connect(_ address: SocketAddress) throws -> Socket {
+    var result: Result<Socket, IOFailure>?
+    loop.connect(to: address, timeout: .seconds(5)) { result = $0 }
+    #expect(until { result != nil })
+    return try #require(result).get()
+  }
+}
