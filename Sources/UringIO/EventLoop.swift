@@ -51,14 +51,14 @@ package final class EventLoop: TimerService {
 
   /// Runs until `stop()`. May be called again afterwards.
   package func run() {
-    while !isStopped { turn(limit: nil) }
+    while !isStopped { turn { nil } }
     isStopped = false
     // What the last callbacks asked for still goes out.
     settle()
     ring.enter(waiting: .zero)
   }
 
-  /// Runs until `condition` holds, looked at once per turn, or `deadline` (from now) has passed,
+  /// Runs until `condition` holds, looked at in every turn, or `deadline` (from now) has passed,
   /// or `stop()`. Returns whether it holds.
   package func runUntil(_ condition: () -> Bool, deadline: Nanoseconds) -> Bool {
     let end = clock.monotonic() + deadline
@@ -68,13 +68,14 @@ package final class EventLoop: TimerService {
         isStopped = false
         return false
       }
-      turn(limit: left)
+      // Posts and enqueued work may have met it: then this turn must not sleep.
+      turn { condition() ? .zero : left }
     }
     return true
   }
 
   /// One turn; does not wait for anything.
-  package func runOnce() { turn(limit: .zero) }
+  package func runOnce() { turn { .zero } }
 
   /// Makes `run()` return after this turn.
   package func stop() { isStopped = true }
@@ -152,13 +153,14 @@ extension EventLoop {
 // MARK: - The turn
 
 extension EventLoop {
-  private func turn(limit: Nanoseconds?) {
+  /// `limit` says how long this turn may sleep at most, nil without limit.
+  private func turn(limit: () -> Nanoseconds?) {
     precondition(!isRunning, "the loop was run from one of its own callbacks")
     precondition(handle.isCurrent, "the loop was run on a thread that is not its own")
     isRunning = true
     defer { isRunning = false }
     settle()
-    ring.enter(waiting: waitTime(limit: limit))
+    ring.enter(waiting: waitTime(limit: limit()))
     handle.mailbox.endSleep()
     ring.forEachCompletion { complete($0) }
     runTimers()

@@ -1,4 +1,5 @@
 import Base
+import Glibc
 import TestSupport
 import Testing
 import UringIO
@@ -40,4 +41,29 @@ extension LoopHarness {
     #expect(until { result != nil })
     return try #require(result).get()
   }
+}
+
+/// Runs `body` on a thread of its own.
+func startThread(_ body: @escaping @Sendable () -> Void) {
+  let box = Unmanaged.passRetained(ThreadBody(body)).toOpaque()
+  var thread = pthread_t()
+  let result = pthread_create(
+    &thread, nil,
+    { argument in
+      Unmanaged<ThreadBody>.fromOpaque(argument!).takeRetainedValue().body()
+      return nil
+    }, box)
+  #expect(result == 0)
+  pthread_detach(thread)
+}
+
+private final class ThreadBody {
+  let body: @Sendable () -> Void
+
+  init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+}
+
+/// Descriptors this process has open now, by number.
+func openDescriptors() -> Set<Int32> {
+  Set((0..<1_024).filter { fcntl($0, F_GETFD) >= 0 })
 }
