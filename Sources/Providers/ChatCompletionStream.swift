@@ -1,4 +1,4 @@
-package import Base
+import Base
 package import Events
 
 /// Token counts as a provider reported them.

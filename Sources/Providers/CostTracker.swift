@@ -1,3 +1,4 @@
+import Base
 package import Events
 
 /// Prices in micro-units of `currency` per million tokens. Prices change weekly, so they are

@@ -77,11 +77,8 @@ struct VendorError {
   private(set) var status: Int?
 
   init(body: [UInt8]) {
-    if let json = try? JSON(parsing: body) {
-      self.init(json: json)
-    } else {
-      message = Self.text(of: body)
-    }
+    // What is no JSON is taken as the message itself.
+    self.init(json: (try? JSON(parsing: body)) ?? .string(Self.text(of: body)))
   }
 
   init(json: JSON) {

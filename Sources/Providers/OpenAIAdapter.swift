@@ -48,7 +48,8 @@ package final class OpenAIAdapter: ModelProvider {
       isOpenAI: ProviderURL(options.baseURL)?.host == "api.openai.com",
       supportsTools: profile.supportsTools)
     normalizer = ErrorNormalizer(
-      provider: options.name, secrets: [options.apiKey].compactMap(\.self)
+      provider: options.name,
+      secrets: [options.apiKey].compactMap(\.self)
         + options.headers.values)
     self.dependencies = dependencies
     self.probe = probe
@@ -72,6 +73,11 @@ package final class OpenAIAdapter: ModelProvider {
 
   package func reachability() -> (reachable: Bool, detail: String) {
     probe?.current() ?? (true, "not probed")
+  }
+
+  /// Calls `completion` when `reachability()` is fresh.
+  package func refreshReachability(_ completion: @escaping () -> Void) {
+    if let probe { probe.refresh(completion) } else { completion() }
   }
 
   private static func fields(_ options: ProviderOptions) -> [HTTPField] {

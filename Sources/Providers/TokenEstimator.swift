@@ -1,3 +1,4 @@
+import Base
 package import Events
 
 /// A guess at token counts for providers that report none; whoever uses it marks the usage as
