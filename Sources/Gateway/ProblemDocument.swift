@@ -1,4 +1,4 @@
-package import Base
+import Base
 package import Events
 
 /// A refusal as RFC 9457 has it: `application/problem+json` with SURFACE's members.

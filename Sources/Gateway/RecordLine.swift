@@ -1,5 +1,5 @@
 import Base
-package import Events
+import Events
 
 /// Decodes the user headers of a stored message; the codec belongs to the bus.
 package typealias HeaderDecoder = (UnsafeRawBufferPointer) -> [(String, String)]

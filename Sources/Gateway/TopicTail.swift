@@ -23,6 +23,8 @@ final class TopicTail: TailHandle {
     /// The partition grew while it was being read.
     var hasGrown = false
     var watch: (any Cancellable)?
+
+    var isExhausted: Bool { isAtEnd && !isPolling && records.isEmpty }
   }
 
   private let bus: any MessageBus
@@ -169,8 +171,4 @@ final class TopicTail: TailHandle {
     cancel()
     events?.onEnd(problem)
   }
-}
-
-extension TopicTail.Lane {
-  fileprivate var isExhausted: Bool { isAtEnd && !isPolling && records.isEmpty }
 }
