@@ -51,11 +51,7 @@ package struct TurnRequestDecoder {
 
   /// `now` is what a `timeout` is counted from.
   package func decode(_ request: TurnRequest, now: Timestamp) throws(Problem) -> TurnSubmission {
-    let body = try Self.parse(request.body)
-    guard case .object(let object) = body else {
-      throw Problem(
-        .fieldInvalid, "the body is \(body.typeName); expected a JSON object", pointer: "")
-    }
+    let object = try RequestBody.object(request.body)
     try Self.checkNames(object)
     let sessionID = try Self.sessionID(object["session_id"])
     let personality = try personality(object["personality_id"])
@@ -67,20 +63,8 @@ package struct TurnRequestDecoder {
     submission.deadline = try Self.deadline(object, now: now)
     submission.metadata = try Self.metadata(object["metadata"])
     submission.idempotencyKey = try Self.idempotencyKey(request.idempotencyKeys)
-    submission.bodyDigest = SHA256Digest(of: body.canonical).description
+    submission.bodyDigest = SHA256Digest(of: JSON.object(object).canonical).description
     return submission
-  }
-
-  private static func parse(_ bytes: UnsafeRawBufferPointer) throws(Problem) -> JSON {
-    do throws(JSONError) {
-      return try JSON(parsing: bytes)
-    } catch {
-      switch error.kind {
-      case .duplicateName:
-        throw Problem(.fieldInvalid, error.description, pointer: error.pointer)
-      case .malformed, .tooDeep: throw Problem(.jsonMalformed, error.description)
-      }
-    }
   }
 
   private static func checkNames(_ object: JSONObject) throws(Problem) {

@@ -20,9 +20,6 @@ package final class NodeMetrics {
   package let toolRuns: MetricSeries<Counter>
   /// Requests answered with a problem document, by code.
   package let requestsRefused: MetricSeries<Counter>
-  /// Streams closed because their client did not keep up.
-  package let streamsOverrun: Counter
-  package let streamsOpen: Gauge
 
   package init(_ collector: MetricsCollector) {
     self.collector = collector
@@ -47,12 +44,6 @@ package final class NodeMetrics {
     toolRuns = counter("kfm_tool_runs_total", "Runs of tools by outcome.", "kind", "outcome")
     requestsRefused = counter(
       "kfm_requests_refused_total", "HTTP requests answered with a problem document.", "code")
-    streamsOverrun =
-      counter(
-        "kfm_streams_overrun_total", "Event streams closed because their client was too slow.")[]
-    streamsOpen =
-      collector.gauge(
-        MetricDescription("kfm_streams_open", "Event streams that clients hold open."))[]
     // What a graph or an alert starts from must be there before the first event.
     for status in ["completed", "failed", "cancelled", "merged"] { _ = turns[status] }
     for direction in ["in", "out", "cached"] { _ = tokens[direction] }
