@@ -114,6 +114,8 @@ extension Exchange {
     get { responder.onDrained }
     set { responder.onDrained = newValue }
   }
+  /// Whether an answer can still be given.
+  var isOpen: Bool { responder.isOpen }
   /// Bytes that the client has not taken.
   var queuedBytes: Int { responder.queuedBytes }
 

@@ -1,6 +1,6 @@
-package import Base
-package import Events
-package import HTTP
+import Base
+import Events
+import HTTP
 import Observability
 package import UringIO
 
