@@ -23,7 +23,8 @@ struct LogOpening {
   func run() throws(LogBrokerError) -> Opened {
     let lock = try takeLock()
     do throws(LogBrokerError) {
-      let catalog = try readCatalog() ?? createLog()
+      let catalog: Catalog
+      if let stored = try readCatalog() { catalog = stored } else { catalog = try createLog() }
       guard catalog.partitions == partitions else {
         throw .partitionCountDiffers(configured: partitions, stored: catalog.partitions)
       }

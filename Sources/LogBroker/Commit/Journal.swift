@@ -1,3 +1,5 @@
+import Iggy
+
 /// The write-ahead journal of one loop: two files that take turns. Every commit group is one
 /// contiguous write and one fdatasync; one is in flight at a time, so that all groups but the last
 /// are known to be durable.
@@ -71,26 +73,16 @@ final class Journal {
     }
     let bytes = writer.buffer.bytes.slice((place.isFirst ? 0 : block)..<writer.end)
     let file = files[place.file]
-    file.write(at: place.position, UnsafeRawBufferPointer(bytes)) { [self] result in
-      if case .failure(let failure) = result { return completion(.failure(.write(failure))) }
-      file.sync { [self] result in
-        if case .failure(let failure) = result { return completion(.failure(.sync(failure))) }
+    file.writeAndSync(at: place.position, UnsafeRawBufferPointer(bytes)) { [self] result in
+      if case .success = result {
         state = State(
           active: place.file, generation: place.generation,
           position: place.position + bytes.count, nextGroup: state.nextGroup + 1,
           previous: writer.previous)
-        completion(.success(()))
       }
+      completion(result)
     }
   }
 
   func close() { for file in files { file.close() } }
-}
-
-/// Why a commit did not become durable.
-enum CommitFailure: Error {
-  /// Nothing is known about what was written; it is not durable, and will be written over.
-  case write(StorageFailure)
-  /// The kernel may have dropped what it could not write: the file is fenced.
-  case sync(StorageFailure)
 }

@@ -1,5 +1,5 @@
-package import Base
-package import Events
+import Base
+import Events
 
 /// One partition: segment files, and behind them the records that are only in the journal and in
 /// memory. What a commit has not made durable is not in here.

@@ -1,3 +1,6 @@
+import Base
+import Events
+
 /// Moves a partition's records from memory into its segment file. They are durable in the journal
 /// already; a checkpoint makes them durable here.
 final class SegmentFlusher {

@@ -1,7 +1,7 @@
 import Glibc
 
 /// Files under one directory, by system calls that block.
-package final class DiskStorage: Storage {
+package final class DiskStorage: Storage, Sendable {
   /// Absolute, or relative to the working directory; without a slash at the end.
   package let root: String
 
@@ -34,9 +34,12 @@ package final class DiskStorage: Storage {
   }
 
   package func syncDirectory(_ path: String) throws(StorageFailure) {
-    let directory = DiskFile(descriptor: try openDirectory(path), path: path)
-    defer { directory.close() }
-    try directory.sync()
+    let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC
+    let descriptor = Glibc.open(absolute(path), flags)
+    guard descriptor >= 0 else { throw StorageFailure(errno, "open", path) }
+    defer { Glibc.close(descriptor) }
+    // Not fdatasync: a new entry need not change the directory's size.
+    if fsync(descriptor) != 0 { throw StorageFailure(errno, "fsync", path) }
   }
 
   package func lock(_ path: String) throws(StorageFailure) -> any StorageLock {
@@ -53,21 +56,20 @@ package final class DiskStorage: Storage {
   func absolute(_ path: String) -> String { path.isEmpty ? root : "\(root)/\(path)" }
 
   func openDescriptor(_ path: String, _ access: StorageAccess) throws(StorageFailure) -> Int32 {
-    let flags =
-      switch access {
-      case .read: O_RDONLY
-      case .write: O_RDWR
-      case .create: O_RDWR | O_CREAT | O_TRUNC
-      }
-    let descriptor = Glibc.open(absolute(path), flags | O_CLOEXEC, 0o600)
+    let descriptor = Glibc.open(absolute(path), access.flags | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw StorageFailure(errno, "open", path) }
     return descriptor
   }
+}
 
-  func openDirectory(_ path: String) throws(StorageFailure) -> Int32 {
-    let descriptor = Glibc.open(absolute(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw StorageFailure(errno, "open", path) }
-    return descriptor
+extension StorageAccess {
+  /// Of open(2).
+  var flags: Int32 {
+    switch self {
+    case .read: O_RDONLY
+    case .write: O_RDWR
+    case .create: O_RDWR | O_CREAT | O_TRUNC
+    }
   }
 }
 
@@ -86,14 +88,22 @@ private final class DescriptorLock: StorageLock {
 }
 
 /// An open file and its blocking calls.
-class DiskFile: StorageFile {
+final class DiskFile: StorageFile {
   let descriptor: Int32
   let path: String
-  private var isClosed = false
+  private var isClosed: Bool
 
   init(descriptor: Int32, path: String) {
     self.descriptor = descriptor
     self.path = path
+    isClosed = false
+  }
+
+  /// Somebody else closes the descriptor.
+  init(borrowing descriptor: Int32, path: String) {
+    self.descriptor = descriptor
+    self.path = path
+    isClosed = true
   }
 
   deinit { close() }

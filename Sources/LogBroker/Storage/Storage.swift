@@ -26,6 +26,14 @@ package struct StorageFailure: Error, Sendable, Hashable, CustomStringConvertibl
   }
 }
 
+/// Why something did not become durable.
+package enum CommitFailure: Error, Sendable, Hashable {
+  /// Nothing is known about what was written. It may be tried again.
+  case write(StorageFailure)
+  /// The kernel may have dropped what it could not write: the file is fenced, never synced again.
+  case sync(StorageFailure)
+}
+
 /// A file with calls that block: for opening a log, when there is nothing else to do, and for
 /// reading one offline.
 package protocol StorageFile: AnyObject {
@@ -53,6 +61,10 @@ package protocol LoopFile: StorageFile {
   func write(
     at offset: Int, _ bytes: UnsafeRawBufferPointer,
     completion: @escaping (Result<Void, StorageFailure>) -> Void)
+  /// Writes all of `bytes`, then makes the file durable.
+  func writeAndSync(
+    at offset: Int, _ bytes: UnsafeRawBufferPointer,
+    completion: @escaping (Result<Void, CommitFailure>) -> Void)
   func sync(completion: @escaping (Result<Void, StorageFailure>) -> Void)
 }
 
