@@ -11,6 +11,8 @@ package enum RequestFailure: Error, Equatable, Sendable {
   case timeout(String)
   /// 503. The server holds as many connections as it may.
   case overloaded(connectionsMax: Int)
+  /// 500. The handler let go of the request without an answer.
+  case unanswered
 
   package var status: Int {
     switch self {
@@ -19,6 +21,7 @@ package enum RequestFailure: Error, Equatable, Sendable {
     case .bodyTooLarge: 413
     case .timeout: 408
     case .overloaded: 503
+    case .unanswered: 500
     }
   }
 
@@ -31,6 +34,7 @@ package enum RequestFailure: Error, Equatable, Sendable {
     case .timeout(let reason): "The request took too long: \(reason)."
     case .overloaded(let connectionsMax):
       "The server holds \(connectionsMax) connections; try again later."
+    case .unanswered: "The request was dropped by its handler."
     }
   }
 }

@@ -189,8 +189,11 @@ private struct LineScanner {
     let line = position..<end
     position = end + 1
     if end == carriageReturn {
-      if position == bytes.count { endsWithReturn = true }
-      if position == lineFeed { position += 1 }
+      if position == bytes.count {
+        endsWithReturn = true
+      } else if position == lineFeed {
+        position += 1
+      }
     }
     return line
   }

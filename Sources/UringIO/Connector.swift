@@ -52,7 +52,8 @@ private final class Connector: RingClient, Cancellable {
       completion(.success(Socket(loop: loop, descriptor: descriptor)))
     } else {
       Glibc.close(descriptor)
-      let code = result == -ECANCELED && hasTimedOut ? ETIMEDOUT : -result
+      // Cancelled by us; a unix socket that waits for a place in the backlog says EINTR instead.
+      let code = hasTimedOut ? ETIMEDOUT : -result
       completion(
         .failure(IOFailure(code: code, operation: "connect", subject: address.description)))
     }

@@ -37,7 +37,7 @@ package final class EventLoop: TimerService {
     self.clock = clock
     self.statistics = statistics
     ring = try Ring(
-      entries: options.submissionEntries, completions: options.completionEntries,
+      entries: max(2, options.submissionEntries), completions: options.completionEntries,
       statistics: statistics)
     handle = EventLoopHandle(mailbox: try Mailbox(wakeups: statistics.wakeups))
     receiveBuffers = ReceiveBuffers(
@@ -142,11 +142,12 @@ extension EventLoop {
   /// Lets `socket` send at the end of the turn what its callbacks queued meanwhile.
   func sendLater(_ socket: Socket) { unsent.append(socket) }
 
-  func submitLinked(_ first: () -> Void, _ second: () -> Void) {
+  /// For two operations, the first of which is linked to the second: the kernel takes a link only
+  /// within one submission.
+  func submitLinked(_ body: () -> Void) {
     guard ring.isOpen else { return }
     ring.reserve(2)
-    first()
-    second()
+    body()
   }
 }
 

@@ -1,6 +1,7 @@
 /// Sizes of a loop's ring and buffers.
 package struct EventLoopOptions: Sendable {
-  /// Submission entries, a power of two. A fuller turn submits early; 64 bytes each.
+  /// Submission entries, a power of two, at least 2 (linked operations go together). A fuller turn
+  /// submits early; 64 bytes each.
   package var submissionEntries = 512
   /// Completion entries, a power of two; more than that wait in the kernel. 16 bytes each.
   package var completionEntries = 4_096

@@ -1,5 +1,4 @@
 import CLinux
-import CURing
 import Glibc
 
 /// An open file, read and written through the ring. Several operations may be in flight; they
@@ -36,7 +35,8 @@ package final class File {
     let pieces = bytes.withUnsafeBytes { $0.isEmpty ? [] : [iovec($0)] }
     start(
       FileWrite(
-        file: self, offset: offset, pieces: pieces, keeping: bytes, completion: completion))
+        file: self, offset: offset, pieces: pieces, keeping: bytes, syncs: false,
+        completion: completion))
   }
 
   /// Writes all of `buffers`, one after the other, at `offset`. They must stay valid until the
@@ -47,7 +47,23 @@ package final class File {
   ) {
     let pieces = buffers.filter { !$0.isEmpty }.map(iovec.init)
     start(
-      FileWrite(file: self, offset: offset, pieces: pieces, keeping: [], completion: completion))
+      FileWrite(
+        file: self, offset: offset, pieces: pieces, keeping: [], syncs: false,
+        completion: completion))
+  }
+
+  /// Writes all of `buffers` at `offset` and makes the file durable, in one submission: the kernel
+  /// starts the fdatasync itself. They must stay valid until the completion. A failure says which
+  /// of the two it was by its `operation` (`write`, `fdatasync`).
+  package func writeAndSync(
+    at offset: UInt64, _ buffers: [UnsafeRawBufferPointer],
+    completion: @escaping (Result<Void, IOFailure>) -> Void
+  ) {
+    let pieces = buffers.filter { !$0.isEmpty }.map(iovec.init)
+    start(
+      FileWrite(
+        file: self, offset: offset, pieces: pieces, keeping: [], syncs: true,
+        completion: completion))
   }
 
   /// Makes everything written so far durable (fdatasync). Writes in flight are not covered. After
@@ -90,7 +106,8 @@ package final class File {
     operation.submit()
   }
 
-  fileprivate func ended() {
+  /// An operation has completed.
+  func ended() {
     operations -= 1
     if isClosed, operations == 0 { Glibc.close(descriptor) }
   }
@@ -103,165 +120,5 @@ extension EventLoop {
     let descriptor = open(path, flags | O_CLOEXEC, mode_t(mode))
     guard descriptor >= 0 else { throw .last("open", path) }
     return File(loop: self, descriptor: descriptor, path: path)
-  }
-}
-
-/// One operation on a file, from its submission to its completion.
-private class FileOperation: RingClient {
-  let file: File
-  private let name: String
-  private(set) var isDone = false
-
-  init(file: File, name: String) {
-    self.file = file
-    self.name = name
-  }
-
-  func submit() { fatalError("every file operation submits something") }
-  func advance(_ count: Int) { fatalError("every file operation advances") }
-  func finish(_ failure: IOFailure?) { fatalError("every file operation finishes") }
-
-  final func completed(_ operation: Operation, result: Int32, flags: UInt32) {
-    switch result {
-    case -EINTR, -EAGAIN: submit()
-    case ..<0: end(IOFailure(code: -result, operation: name, subject: file.path))
-    default: advance(Int(result))
-    }
-  }
-
-  final func end(_ failure: IOFailure?) {
-    isDone = true
-    file.ended()
-    finish(failure)
-  }
-
-  final func abandoned() {
-    if !isDone { file.ended() }
-    isDone = true
-  }
-}
-
-private final class FileRead: FileOperation {
-  private let offset: UInt64
-  private let buffer: UnsafeMutableRawBufferPointer
-  private var filled = 0
-  private let completion: (Result<Int, IOFailure>) -> Void
-
-  init(
-    file: File, offset: UInt64, buffer: UnsafeMutableRawBufferPointer,
-    completion: @escaping (Result<Int, IOFailure>) -> Void
-  ) {
-    self.offset = offset
-    self.buffer = buffer
-    self.completion = completion
-    super.init(file: file, name: "read")
-  }
-
-  override func submit() {
-    file.loop.submit(self, .read) { entry in
-      let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
-      io_uring_prep_read(
-        entry, file.descriptor, rest.baseAddress, UInt32(min(rest.count, ioBytesMax)),
-        offset + UInt64(filled))
-    }
-  }
-
-  override func advance(_ count: Int) {
-    filled += count
-    if count == 0 || filled == buffer.count { end(nil) } else { submit() }
-  }
-
-  override func finish(_ failure: IOFailure?) {
-    completion(failure.map { .failure($0) } ?? .success(filled))
-  }
-}
-
-private final class FileWrite: FileOperation {
-  private var offset: UInt64
-  /// What is left to write, from `next` on.
-  private let pieces: UnsafeMutableBufferPointer<iovec>
-  private var next = 0
-  private let kept: [UInt8]
-  private let completion: (Result<Void, IOFailure>) -> Void
-
-  init(
-    file: File, offset: UInt64, pieces: [iovec], keeping kept: [UInt8],
-    completion: @escaping (Result<Void, IOFailure>) -> Void
-  ) {
-    self.offset = offset
-    self.pieces = .allocate(capacity: pieces.count)
-    _ = self.pieces.initialize(from: pieces)
-    self.kept = kept
-    self.completion = completion
-    super.init(file: file, name: "write")
-  }
-
-  deinit { pieces.deallocate() }
-
-  override func submit() {
-    file.loop.submit(self, .write) { entry in
-      if next == pieces.count { return io_uring_prep_nop(entry) }
-      io_uring_prep_writev(
-        entry, file.descriptor, pieces.baseAddress! + next,
-        UInt32(min(pieces.count - next, piecesMax)), offset)
-    }
-  }
-
-  override func advance(_ count: Int) {
-    offset += UInt64(count)
-    var left = count
-    while next < pieces.count, left >= pieces[next].iov_len {
-      left -= pieces[next].iov_len
-      next += 1
-    }
-    if left > 0 {
-      pieces[next].iov_base += left
-      pieces[next].iov_len -= left
-    }
-    if next == pieces.count {
-      end(nil)
-    } else if count == 0 {
-      // A regular file takes at least one byte or fails; do not spin on one that does neither.
-      end(IOFailure(code: EIO, operation: "write", subject: file.path))
-    } else {
-      submit()
-    }
-  }
-
-  override func finish(_ failure: IOFailure?) {
-    completion(failure.map { .failure($0) } ?? .success(()))
-  }
-}
-
-private final class FileSync: FileOperation {
-  private let completion: (Result<Void, IOFailure>) -> Void
-
-  init(file: File, completion: @escaping (Result<Void, IOFailure>) -> Void) {
-    self.completion = completion
-    super.init(file: file, name: "fdatasync")
-  }
-
-  override func submit() {
-    file.loop.submit(self, .sync) { entry in
-      io_uring_prep_fsync(entry, file.descriptor, UInt32(IORING_FSYNC_DATASYNC))
-    }
-  }
-
-  override func advance(_ count: Int) { end(nil) }
-
-  override func finish(_ failure: IOFailure?) {
-    completion(failure.map { .failure($0) } ?? .success(()))
-  }
-}
-
-/// Most bytes of one read: the kernel itself stops a little under 2 GiB.
-private let ioBytesMax = 1 << 30
-/// Most buffers of one writev (IOV_MAX).
-private let piecesMax = 1_024
-
-extension iovec {
-  fileprivate init(_ buffer: UnsafeRawBufferPointer) {
-    self.init(
-      iov_base: UnsafeMutableRawPointer(mutating: buffer.baseAddress), iov_len: buffer.count)
   }
 }

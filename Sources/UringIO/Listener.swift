@@ -133,7 +133,7 @@ extension EventLoop {
       unlink(path)
       if bind(descriptor, raw.pointer, raw.length) == 0 { return }
     }
-    throw .last("bind", address.description)
+    throw .last("listen", address.description)
   }
 
   /// Whether the socket file is left over from a process that ended without removing it.

@@ -11,6 +11,7 @@ package struct LoopHarness {
 
   /// Runs `body` with a new loop, and closes the loop afterwards. The body is synchronous, so all
   /// of it stays on the loop's thread.
+  @discardableResult
   package static func run<T>(
     options: EventLoopOptions = EventLoopOptions(), _ body: (LoopHarness) throws -> T
   ) throws -> T {
