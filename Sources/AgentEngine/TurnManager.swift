@@ -58,37 +58,47 @@ package final class TurnManager {
     partitions = (0..<events.bus.partitionCount).map { PartitionOwner(partition: $0) }
     var left = partitions.count
     var failure: BusError?
+    func done(_ owner: PartitionOwner, _ error: BusError?) {
+      if let error {
+        owner.fault = "\(error)"
+        failure = error
+      }
+      left -= 1
+      if left == 0 { completion(failure.map { .failure($0) } ?? .success(())) }
+    }
     for owner in partitions {
       let takeOver = TakeOver(
         partition: owner.partition, events: events, timers: timers, metrics: metrics,
         options: options)
       takeOver.run { [self] result in
         switch result {
-        case .success(let outcome): take(owner, outcome)
-        case .failure(let error):
-          owner.fault = "\(error)"
-          failure = error
+        case .success(let outcome): take(owner, outcome) { done(owner, $0) }
+        case .failure(let error): done(owner, error)
         }
-        left -= 1
-        if left == 0 { completion(failure.map { .failure($0) } ?? .success(())) }
       }
     }
   }
 
-  private func take(_ owner: PartitionOwner, _ outcome: TakeOver.Outcome) {
+  private func take(
+    _ owner: PartitionOwner, _ outcome: TakeOver.Outcome, completion: @escaping (BusError?) -> Void
+  ) {
     owner.journal = outcome.journal
     outcome.journal.onLost = { [weak self, weak owner] in
       owner?.fault = "another node has taken the partition"
       self?.logger.error("partition lost", ["partition": .int(Int64(owner?.partition ?? -1))])
     }
     restore(owner, outcome.fold)
+    for (turnID, stream) in outcome.ended { endedStreams.insert(stream, for: turnID) }
     for turn in outcome.open { resume(turn, owner, outcome.takeovers) }
     resumeNextAlone(owner)
     for session in sessions.values where session.partition == owner.partition {
       runNext(in: session)
     }
-    catchUp(owner)
-    readControl(owner)
+    // Only then does it know what it was sent while nobody owned it.
+    catchUp(owner) { [self] error in
+      if let error { return completion(error) }
+      readControl(owner, completion: completion)
+    }
   }
 
   /// Rebuilds what is known of sessions and their turns.

@@ -140,7 +140,9 @@ final class StreamProbe: TurnStreamSubscriber {
     standing.filter { $0.name == "delta" }.compactMap { $0.data["text"]?.string }.joined()
   }
   var terminal: (name: String, data: JSON)? {
-    standing.last.flatMap { $0.name.hasPrefix("turn.") && $0.name != "turn.accepted" ? ($0.name, $0.data) : nil }
+    standing.last.flatMap {
+      $0.name.hasPrefix("turn.") && $0.name != "turn.accepted" ? ($0.name, $0.data) : nil
+    }
   }
   var lastID: String? { standing.last.map { $0.position.description } }
 }

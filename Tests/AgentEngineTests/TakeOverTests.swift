@@ -97,7 +97,9 @@ import Testing
     let probe = try #require(harness.attach(turn))
     harness.bus.commitDelay = .seconds(1)
     func toolStarted() -> Bool {
-      probe.standing.contains { $0.data["step_type"]?.string == "tool" && $0.name == "step.started" }
+      probe.standing.contains {
+        $0.data["step_type"]?.string == "tool" && $0.name == "step.started"
+      }
     }
     _ = harness.time.run(until: toolStarted)
     #expect(harness.world.toolRuns.isEmpty)
@@ -124,7 +126,7 @@ import Testing
 
   @Test func aReleasedOwnerLeavesNoBlame() throws {
     let harness = EngineHarness()
-    harness.world.replies = (0..<12).map { _ in ScriptedReply(delay: .seconds(30)) }
+    harness.world.replies = (0..<12).map { _ in ScriptedReply(delay: .seconds(10)) }
     let turn = harness.begin("slow")
     for _ in 0..<8 {
       harness.time.run(for: .seconds(1))

@@ -33,6 +33,7 @@ final class VirtualTime: TimerService {
   private var timers: [Timer] = []
   private var scheduled = 0
 
+  @discardableResult
   func schedule(after delay: Nanoseconds, _ body: @escaping () -> Void) -> any Cancellable {
     scheduled += 1
     let timer = Timer(
