@@ -76,7 +76,7 @@ let package = Package(
       ]),
     // Tests
     .target(
-      name: "TestSupport", dependencies: ["Base"], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["Base", "UringIO"], path: "Tests/TestSupport",
       swiftSettings: strict),
     tests("BaseTests", uses: ["Base"]),
     tests("EventsTests", uses: ["Base", "Events"]),

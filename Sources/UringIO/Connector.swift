@@ -1,0 +1,88 @@
+package import Base
+import CURing
+import Glibc
+
+/// One attempt to connect, and the handle that cancels it.
+private final class Connector: RingClient, Cancellable {
+  private let loop: EventLoop
+  private let descriptor: Int32
+  private let address: SocketAddress
+  /// The kernel reads it when the operation is submitted, after this call.
+  private let raw: RawAddress
+  private var connecting: OperationID?
+  private var timer: (any Cancellable)?
+  private var hasTimedOut = false
+  private var completion: ((Result<Socket, IOFailure>) -> Void)?
+
+  init(
+    loop: EventLoop, descriptor: Int32, address: (SocketAddress, RawAddress),
+    completion: @escaping (Result<Socket, IOFailure>) -> Void
+  ) {
+    self.loop = loop
+    self.descriptor = descriptor
+    (self.address, raw) = address
+    self.completion = completion
+  }
+
+  func start(timeout: Nanoseconds) {
+    connecting = loop.submit(self, .connect) { entry in
+      io_uring_prep_connect(entry, descriptor, raw.pointer, raw.length)
+    }
+    timer = loop.schedule(after: timeout) { [self] in
+      hasTimedOut = true
+      if let connecting { loop.cancel(connecting) }
+    }
+  }
+
+  /// The completion is not called any more; the descriptor closes when the kernel lets go of it.
+  func cancel() {
+    guard completion != nil else { return }
+    completion = nil
+    timer?.cancel()
+    if let connecting { loop.cancel(connecting) }
+  }
+
+  func completed(_ operation: Operation, result: Int32, flags: UInt32) {
+    connecting = nil
+    timer?.cancel()
+    timer = nil
+    guard let completion else { return _ = Glibc.close(descriptor) }
+    self.completion = nil
+    if result == 0 {
+      completion(.success(Socket(loop: loop, descriptor: descriptor)))
+    } else {
+      Glibc.close(descriptor)
+      // Cancelled by us; a unix socket that waits for a place in the backlog says EINTR instead.
+      let code = hasTimedOut ? ETIMEDOUT : -result
+      completion(
+        .failure(IOFailure(code: code, operation: "connect", subject: address.description)))
+    }
+  }
+
+  func abandoned() {
+    completion = nil
+    if connecting != nil { Glibc.close(descriptor) }
+    connecting = nil
+  }
+}
+
+extension EventLoop {
+  /// Connects to `address`; after `timeout` it fails with ETIMEDOUT. The completion is called
+  /// later, never from inside this call, and not after `cancel()`.
+  @discardableResult
+  package func connect(
+    to address: SocketAddress, timeout: Nanoseconds,
+    completion: @escaping (Result<Socket, IOFailure>) -> Void
+  ) -> any Cancellable {
+    do throws(IOFailure) {
+      let raw = try RawAddress(address)
+      let descriptor = try streamSocket(raw.family, for: "connect", address)
+      let connector = Connector(
+        loop: self, descriptor: descriptor, address: (address, raw), completion: completion)
+      connector.start(timeout: timeout)
+      return connector
+    } catch {
+      return schedule(after: .zero) { completion(.failure(error)) }
+    }
+  }
+}

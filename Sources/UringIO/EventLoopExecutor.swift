@@ -1,0 +1,45 @@
+import Glibc
+
+/// Runs tasks on a loop: `Task(executorPreference: loop.taskExecutor) { … }`. A task without this
+/// preference resumes on the global pool after every suspension and only then comes back.
+package final class LoopTaskExecutor: TaskExecutor {
+  private let mailbox: Mailbox
+
+  init(mailbox: Mailbox) { self.mailbox = mailbox }
+
+  package func enqueue(_ job: consuming ExecutorJob) {
+    // On a closed loop nobody runs it any more: the task stays suspended, as if still waiting.
+    // Running it elsewhere would break what every user of the loop relies on.
+    _ = mailbox.post(.taskJob(UnownedJob(job)))
+  }
+}
+
+/// Runs actors on a loop: an actor returns it from `unownedExecutor`. Its callers should carry
+/// the loop's task executor as well, see `LoopTaskExecutor`.
+package final class LoopSerialExecutor: SerialExecutor {
+  private let mailbox: Mailbox
+  private let taskExecutor: LoopTaskExecutor
+
+  init(mailbox: Mailbox, taskExecutor: LoopTaskExecutor) {
+    self.mailbox = mailbox
+    self.taskExecutor = taskExecutor
+  }
+
+  package func enqueue(_ job: consuming ExecutorJob) {
+    _ = mailbox.post(.actorJob(UnownedJob(job)))
+  }
+
+  /// Lets `assumeIsolated` work in callbacks of the loop.
+  package func checkIsolated() {
+    precondition(mailbox.thread == pthread_self(), "not on the thread of this loop")
+  }
+
+  package func isIsolatingCurrentContext() -> Bool? { mailbox.thread == pthread_self() }
+}
+
+extension EventLoop {
+  /// For `Task(executorPreference:)`.
+  package var taskExecutor: LoopTaskExecutor { executor }
+  /// For the `unownedExecutor` of an actor.
+  package var serialExecutor: LoopSerialExecutor { actorExecutor }
+}

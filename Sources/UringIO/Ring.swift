@@ -1,0 +1,106 @@
+import Base
+import CURing
+import Glibc
+
+/// One io_uring: submission entries out, completions in. Knows nothing of who they are for.
+final class Ring {
+  typealias Entry = UnsafeMutablePointer<io_uring_sqe>
+
+  let statistics: RingStatistics
+  // The kernel and liburing keep pointers into it: it must not move.
+  let pointer: UnsafeMutablePointer<io_uring>
+  let mode: RingMode
+  private(set) var isOpen = true
+  /// Completions moved out of the ring and not yet acted on.
+  private var batch: UnsafeMutableBufferPointer<kfm_completion>
+  private var batchCount = 0
+
+  init(options: EventLoopOptions, statistics: RingStatistics) throws(RingFailure) {
+    self.statistics = statistics
+    pointer = .allocate(capacity: 1)
+    batch = .allocate(capacity: options.completionEntries)
+    var used = kfm_ring_mode(options.bestMode.rawValue)
+    // Two linked operations must fit into one submission.
+    let result = kfm_ring_setup(
+      pointer, UInt32(max(2, options.submissionEntries)), UInt32(options.completionEntries), &used)
+    mode = RingMode(rawValue: used.rawValue) ?? .plain
+    guard result == 0 else {
+      isOpen = false
+      throw RingFailure(code: -result)
+    }
+  }
+
+  deinit {
+    close()
+    pointer.deallocate()
+    batch.deallocate()
+  }
+
+  func close() {
+    guard isOpen else { return }
+    isOpen = false
+    io_uring_queue_exit(pointer)
+  }
+
+  /// A free submission entry, zeroed by whoever prepares it. Submits early when the queue is full.
+  func entry() -> Entry {
+    while true {
+      if let entry = io_uring_get_sqe(pointer) { return entry }
+      statistics.submissionQueueFull.add()
+      enter(waiting: .zero)
+      // A submission is refused while completions wait in the kernel: make room for them.
+      drain()
+    }
+  }
+
+  /// Makes sure that the next `count` entries go to the kernel in one submission (linked ones must).
+  func reserve(_ count: UInt32) {
+    while io_uring_sq_space_left(pointer) < count {
+      statistics.submissionQueueFull.add()
+      enter(waiting: .zero)
+      drain()
+    }
+  }
+
+  /// Submits and reaps in one system call. Waits for one completion: without limit for nil, not
+  /// at all for zero. Interrupted, timed out and refused calls all end alike: the caller's next
+  /// turn tries again.
+  func enter(waiting: Nanoseconds?) {
+    statistics.enters.add()
+    let result = kfm_ring_enter(pointer, waiting?.count ?? -1)
+    if result == -EBUSY || result == -EAGAIN { statistics.completionQueueFull.add() }
+  }
+
+  /// Moves completions out of the ring into the batch, growing it if it must.
+  private func drain() {
+    while true {
+      if batchCount == batch.count { growBatch() }
+      let room = batch.count - batchCount
+      let moved = Int(
+        kfm_ring_drain(pointer, batch.baseAddress! + batchCount, UInt32(room)))
+      batchCount += moved
+      if moved < room { return }
+    }
+  }
+
+  /// Drains the ring, then hands each completion to `body`. Those drained meanwhile, because the
+  /// submission queue filled up, are handed over too, in order.
+  func forEachCompletion(_ body: (kfm_completion) -> Void) {
+    drain()
+    var next = 0
+    while next < batchCount {
+      let completion = batch[next]
+      next += 1
+      body(completion)
+    }
+    statistics.completions.add(batchCount)
+    batchCount = 0
+  }
+
+  private func growBatch() {
+    let larger = UnsafeMutableBufferPointer<kfm_completion>.allocate(capacity: batch.count * 2)
+    _ = larger.moveInitialize(fromContentsOf: batch)
+    batch.deallocate()
+    batch = larger
+  }
+}

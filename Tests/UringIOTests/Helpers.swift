@@ -1,0 +1,104 @@
+import Base
+import Glibc
+import TestSupport
+import Testing
+import UringIO
+
+struct SplitMix64: RandomNumberGenerator {
+  var state: UInt64
+
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var mixed = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+    return mixed ^ (mixed >> 31)
+  }
+}
+
+/// Sends back whatever comes, and ends its stream when the peer has ended its own.
+final class EchoServer {
+  var listener: Listener!
+  private(set) var sockets: [Socket] = []
+
+  init(_ loop: EventLoop, _ address: SocketAddress) throws {
+    listener = try loop.listen(on: address) { [unowned self] socket in
+      sockets.append(socket)
+      socket.onReceive = { [unowned socket] in socket.send($0) }
+      socket.onEnd = { [unowned socket] end in
+        if end == .peerClosed { socket.closeAfterSending() } else { socket.close() }
+      }
+      socket.startReceiving()
+    }
+  }
+}
+
+extension LoopHarness {
+  func connect(_ address: SocketAddress) throws -> Socket {
+    var result: Result<Socket, IOFailure>?
+    loop.connect(to: address, timeout: .seconds(5)) { result = $0 }
+    #expect(until { result != nil })
+    return try #require(result).get()
+  }
+}
+
+/// Runs `body` on a thread of its own.
+func startThread(_ body: @escaping @Sendable () -> Void) {
+  let box = Unmanaged.passRetained(ThreadBody(body)).toOpaque()
+  var thread = pthread_t()
+  let result = pthread_create(
+    &thread, nil,
+    { argument in
+      Unmanaged<ThreadBody>.fromOpaque(argument!).takeRetainedValue().body()
+      return nil
+    }, box)
+  #expect(result == 0)
+  pthread_detach(thread)
+}
+
+private final class ThreadBody {
+  let body: @Sendable () -> Void
+
+  init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+}
+
+/// Descriptors this process has open now, by number.
+func openDescriptors() -> Set<Int32> {
+  Set((0..<1_024).filter { fcntl($0, F_GETFD) >= 0 })
+}
+
+/// Listens on a unix socket and never accepts; its backlog is full, so the next connection waits.
+final class FullListener {
+  private let path: String
+  private let descriptor: Int32
+  private let waiting: Int32
+  private var isOpen = true
+
+  init(path: String) throws {
+    self.path = path
+    descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    waiting = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+    let size = socklen_t(MemoryLayout<sockaddr_un>.size)
+    withUnsafePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw in
+        #expect(bind(descriptor, raw, size) == 0)
+        #expect(listen(descriptor, 0) == 0)
+        #expect(connect(waiting, raw, size) == 0)
+      }
+    }
+  }
+
+  deinit { close() }
+
+  func close(unlinking: Bool = true) {
+    guard isOpen else { return }
+    isOpen = false
+    Glibc.close(waiting)
+    Glibc.close(descriptor)
+    if unlinking { unlink(path) }
+  }
+}

@@ -1,0 +1,240 @@
+// Contract: timers run in order of time and never early, posts of other threads all arrive and
+// wake a sleeping loop, an idle loop does nothing, and a ring that is much too small loses nothing.
+import Base
+import Glibc
+import TestSupport
+import Testing
+import UringIO
+
+@Suite struct LoopTests {
+  @Test func thousandTimersRunInOrderOfTheirTime() throws {
+    let seed = UInt64.random(in: 1 ... .max)
+    var random = SplitMix64(seed: seed)
+    let clock = ManualClock()
+    let loop = try EventLoop(clock: clock)
+    defer { loop.close() }
+    var expected: [(time: Nanoseconds, index: Int)] = []
+    var seen: [Int] = []
+    for index in 0..<1_000 {
+      // Few distinct times, so that ties are common.
+      let delay = Nanoseconds.milliseconds(Int64.random(in: 0...40, using: &random))
+      let handle = loop.schedule(after: delay) { seen.append(index) }
+      if Int.random(in: 0..<4, using: &random) == 0 {
+        handle.cancel()
+      } else {
+        expected.append((clock.monotonic() + delay, index))
+      }
+      if index % 100 == 0 { clock.advance(.milliseconds(1)) }
+    }
+    let oracle = expected.sorted { ($0.time, $0.index) < ($1.time, $1.index) }
+    while seen.count < oracle.count {
+      loop.runOnce()
+      let due = oracle.prefix { $0.time <= clock.monotonic() }
+      #expect(seen == due.map(\.index), "seed \(seed)")
+      clock.advance(.milliseconds(1))
+    }
+  }
+
+  @Test func aTimerIsNeverEarly() throws {
+    try LoopHarness.run { harness in
+      let clock = harness.loop.clock
+      var early = 0
+      var ran = 0
+      for delay: Int64 in 1...20 {
+        let time = clock.monotonic() + .milliseconds(delay)
+        harness.loop.schedule(after: .milliseconds(delay)) {
+          ran += 1
+          if clock.monotonic() < time { early += 1 }
+        }
+      }
+      #expect(harness.until { ran == 20 })
+      #expect(early == 0)
+    }
+  }
+
+  @Test func aTimerOfTheLongestDelayNeverRuns() throws {
+    try LoopHarness.run { harness in
+      harness.loop.schedule(after: Nanoseconds(.max)) { Issue.record("ran") }
+      for _ in 0..<3 { harness.loop.runOnce() }
+      // Also as the one that says how long to sleep.
+      #expect(!harness.until(deadline: .milliseconds(5)) { false })
+    }
+  }
+
+  @Test func cancelledTimersNeverRun() throws {
+    try LoopHarness.run { harness in
+      var ran: [String] = []
+      let first = harness.loop.schedule(after: .milliseconds(1)) { ran.append("first") }
+      var third: (any Cancellable)?
+      harness.loop.schedule(after: .milliseconds(2)) {
+        ran.append("second")
+        third?.cancel()
+      }
+      third = harness.loop.schedule(after: .milliseconds(2)) { ran.append("third") }
+      var isDone = false
+      harness.loop.schedule(after: .milliseconds(10)) { isDone = true }
+      first.cancel()
+      first.cancel()
+      #expect(harness.until { isDone })
+      #expect(ran == ["second"])
+    }
+  }
+
+  @Test func aTimerMadeForNowByATimerWaitsForTheNextTurn() throws {
+    try LoopHarness.run { harness in
+      var rounds = 0
+      func again() {
+        rounds += 1
+        if rounds < 100 { harness.loop.schedule(after: .zero) { again() } }
+      }
+      harness.loop.schedule(after: .zero) { again() }
+      harness.loop.runOnce()
+      #expect(rounds <= 1)
+      #expect(harness.until { rounds == 100 })
+    }
+  }
+
+  @Test func postsOfManyThreadsAllArriveInOrder() throws {
+    try LoopHarness.run { harness in
+      let threads = 4
+      let perThread = 5_000
+      // Box: the posts append to it on the loop only.
+      let log = PostLog(threads: threads)
+      let handle = harness.loop.handle
+      for thread in 0..<threads {
+        startThread {
+          for number in 0..<perThread {
+            handle.post { _ in log.append(thread, number) }
+            if number % 100 == 0 { usleep(50) }
+          }
+        }
+      }
+      #expect(harness.until { log.count == threads * perThread })
+      for numbers in log.numbers { #expect(numbers == Array(0..<perThread)) }
+      // Not one wake-up per post: those that find the loop awake make no system call.
+      #expect(harness.loop.statistics.wakeups.value < threads * perThread / 2)
+    }
+  }
+
+  @Test func aPostWakesASleepingLoop() throws {
+    try LoopHarness.run { harness in
+      let handle = harness.loop.handle
+      let log = PostLog(threads: 1)
+      #expect(handle.isCurrent)
+      startThread {
+        // Long enough for the loop to sleep in nearly every run; the outcome is the same anyhow.
+        usleep(20_000)
+        handle.post { _ in log.append(0, handle.isCurrent ? 1 : 0) }
+      }
+      #expect(harness.until { log.count == 1 })
+      #expect(log.numbers == [[1]])
+    }
+  }
+
+  @Test func postsToAClosedLoopAreRefused() throws {
+    var handle: EventLoopHandle?
+    try LoopHarness.run { harness in handle = harness.loop.handle }
+    #expect(try #require(handle).post { _ in } == false)
+  }
+
+  @Test func anIdleLoopMakesNoSystemCalls() throws {
+    try LoopHarness.run { harness in
+      let listener = try harness.loop.listen(on: .ipv4(host: "127.0.0.1", port: 0)) { _ in }
+      harness.loop.runOnce()
+      let before = harness.loop.statistics.enters.value
+      var isDone = false
+      harness.loop.schedule(after: .milliseconds(100)) { isDone = true }
+      #expect(harness.until { isDone })
+      // One that waits for the timer, and a little slack for a signal.
+      #expect(harness.loop.statistics.enters.value - before <= 3)
+      listener.close()
+    }
+  }
+
+  @Test func hooksRunOncePerTurnAfterEnqueuedWork() throws {
+    try LoopHarness.run { harness in
+      var order: [String] = []
+      harness.loop.beforeSleep { order.append("hook") }
+      harness.loop.enqueue {
+        order.append("enqueued")
+        harness.loop.enqueue { order.append("enqueued later") }
+      }
+      harness.loop.runOnce()
+      #expect(order == ["enqueued", "enqueued later", "hook"])
+      harness.loop.runOnce()
+      #expect(order.count == 4)
+    }
+  }
+
+  @Test func runEndsWithStop() throws {
+    try LoopHarness.run { harness in
+      var ran = false
+      harness.loop.schedule(after: .milliseconds(1)) {
+        ran = true
+        harness.loop.stop()
+      }
+      harness.loop.run()
+      #expect(ran)
+    }
+  }
+
+  @Test func aRingTooSmallForItsWorkLosesNothing() throws {
+    var options = EventLoopOptions()
+    options.submissionEntries = 2
+    options.completionEntries = 4
+    try LoopHarness.run(options: options) { harness in
+      let file = try harness.loop.openFile(path: "/dev/zero", flags: O_RDONLY, mode: 0)
+      let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 16, alignment: 16)
+      defer { memory.deallocate() }
+      var reads = 0
+      for _ in 0..<1_000 {
+        file.read(at: 0, into: memory) { result in
+          #expect(result == .success(16))
+          reads += 1
+        }
+      }
+      #expect(harness.until { reads == 1_000 })
+      #expect(harness.loop.statistics.submissionQueueFull.value > 0)
+      file.close()
+    }
+  }
+
+  @Test func theWholeEchoWorksOnATinyRing() throws {
+    var options = EventLoopOptions()
+    options.submissionEntries = 1
+    options.completionEntries = 2
+    options.receiveBuffers = 2
+    options.receiveBufferBytes = 64
+    try LoopHarness.run(options: options) { harness in
+      let server = try EchoServer(harness.loop, .ipv4(host: "127.0.0.1", port: 0))
+      let clients = try (0..<8).map { _ in try harness.connect(server.listener.address) }
+      var received = 0
+      var ended = 0
+      for client in clients {
+        client.onReceive = { received += $0.count }
+        client.onEnd = { _ in ended += 1 }
+        client.startReceiving()
+        client.send([UInt8](repeating: 7, count: 20_000))
+        client.shutdownWrite()
+      }
+      #expect(harness.until { ended == 8 })
+      #expect(received == 160_000)
+      for client in clients { client.close() }
+      server.listener.close()
+    }
+  }
+}
+
+/// What the posts of several threads did, on the loop.
+// Sendable because only posts running on one loop touch it.
+final class PostLog: @unchecked Sendable {
+  private(set) var numbers: [[Int]]
+  private(set) var count = 0
+
+  init(threads: Int) { numbers = Array(repeating: [], count: threads) }
+
+  func append(_ thread: Int, _ number: Int) {
+    numbers[thread].append(number)
+    count += 1
+  }
+}

@@ -1,0 +1,262 @@
+// Contract: how a socket ends. A half-close still delivers everything queued for the other side,
+// back-pressure holds the peer back with bounded memory, closing is safe with operations in
+// flight. (That no descriptor is left behind is in DescriptorTests.)
+import Base
+import Glibc
+import TestSupport
+import Testing
+import UringIO
+
+@Suite struct SocketEdgeTests {
+  @Test func aHalfClosedPeerStillGetsEveryByte() throws {
+    try withPair { harness, client, server in
+      let answer = (0..<2_000_000).map { UInt8(truncatingIfNeeded: $0 / 3) }
+      var received: [UInt8] = []
+      var clientEnd: SocketEnd?
+      client.onReceive = { received.append(contentsOf: $0) }
+      client.onEnd = { clientEnd = $0 }
+      client.startReceiving()
+      server.onEnd = { end in
+        #expect(end == .peerClosed)
+        server.send(answer)
+        server.closeAfterSending()
+      }
+      server.startReceiving()
+      client.shutdownWrite()
+      #expect(harness.until { clientEnd != nil })
+      #expect(clientEnd == .peerClosed)
+      #expect(received == answer)
+    }
+  }
+
+  @Test func closeAfterSendingDeliversAlthoughTheRequestIsUnread() throws {
+    // Closing with unread bytes would reset the connection and destroy the answer.
+    try withPair { harness, client, server in
+      var received = 0
+      var clientEnd: SocketEnd?
+      client.onReceive = { received += $0.count }
+      client.onEnd = { clientEnd = $0 }
+      client.startReceiving()
+      client.send([UInt8](repeating: 1, count: 1_000_000))
+      server.send([UInt8](repeating: 2, count: 100_000))
+      var isClosed = false
+      server.onClosed = { isClosed = true }
+      server.closeAfterSending()
+      #expect(harness.until { clientEnd != nil })
+      #expect(clientEnd == .peerClosed)
+      #expect(received == 100_000)
+      client.close()
+      #expect(harness.until { isClosed })
+    }
+  }
+
+  @Test func aPausedReceiverHoldsThePeerBack() throws {
+    try withPair { harness, client, server in
+      let total = 32 << 20
+      var received = 0
+      var isEnded = false
+      server.onReceive = { bytes in
+        received += bytes.count
+        server.pauseReceiving()
+      }
+      server.onEnd = { _ in isEnded = true }
+      server.startReceiving()
+      let chunk = [UInt8](repeating: 3, count: 1 << 20)
+      for _ in 0..<32 { client.send(chunk) }
+      client.shutdownWrite()
+      #expect(harness.until { received > 0 })
+      for _ in 0..<200 { harness.loop.runOnce() }
+      // The kernel's buffers are full, the rest waits at the sender.
+      #expect(received <= 2 << 20)
+      #expect(client.queuedBytes > total / 4)
+      server.onReceive = { received += $0.count }
+      server.resumeReceiving()
+      #expect(harness.until { isEnded })
+      #expect(received == total)
+    }
+  }
+
+  @Test func pauseAndResumeAtRandomKeepTheOrder() throws {
+    let seed = UInt64.random(in: 1 ... .max)
+    var random = SplitMix64(seed: seed)
+    try withPair { harness, client, server in
+      let sent = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 / 251) }
+      var received: [UInt8] = []
+      var isEnded = false
+      server.onReceive = { bytes in
+        received.append(contentsOf: bytes)
+        switch Int.random(in: 0..<6, using: &random) {
+        case 0:
+          server.pauseReceiving()
+          harness.loop.schedule(after: .zero) { server.resumeReceiving() }
+        case 1:
+          server.pauseReceiving()
+          server.resumeReceiving()
+        case 2:
+          server.pauseReceiving()
+          harness.loop.enqueue { server.resumeReceiving() }
+        default: break
+        }
+      }
+      server.onEnd = { _ in isEnded = true }
+      server.startReceiving()
+      var next = 0
+      while next < sent.count {
+        let count = min(sent.count - next, Int.random(in: 1...30_000, using: &random))
+        client.send(Array(sent[next..<(next + count)]))
+        next += count
+        harness.loop.runOnce()
+      }
+      client.shutdownWrite()
+      #expect(harness.until { isEnded }, "seed \(seed)")
+      #expect(received == sent, "seed \(seed)")
+    }
+  }
+
+  @Test func drainedIsCalledWhenTheQueueRunsEmpty() throws {
+    try withPair { harness, client, server in
+      var drained = 0
+      client.onDrained = { drained += 1 }
+      client.send([1])
+      client.send([2])
+      #expect(client.queuedBytes == 2)
+      #expect(harness.until { drained == 1 })
+      #expect(client.queuedBytes == 0)
+      client.send([3])
+      #expect(harness.until { drained == 2 })
+      _ = server
+    }
+  }
+
+  @Test func closingWithOperationsInFlightIsSafe() throws {
+    try LoopHarness.run { harness in
+      var accepted: [Socket] = []
+      let listener = try harness.loop.listen(on: .ipv4(host: "127.0.0.1", port: 0)) {
+        accepted.append($0)
+      }
+      var closed = 0
+      for round in 0..<50 {
+        let client = try harness.connect(listener.address)
+        #expect(harness.until { accepted.count == round + 1 })
+        let server = accepted[round]
+        for socket in [client, server] {
+          socket.onReceive = { _ in Issue.record("received after close") }
+          socket.onClosed = { closed += 1 }
+          socket.startReceiving()
+          socket.send([UInt8](repeating: 0, count: 4 << 20))
+        }
+        // In turn: before anything is submitted, and with both operations in the kernel.
+        if round % 2 == 1 {
+          client.onReceive = nil
+          server.onReceive = nil
+          harness.loop.runOnce()
+        }
+        client.close()
+        server.close()
+        client.close()
+        client.send([1])
+      }
+      #expect(harness.until { closed == 100 })
+      accepted = []
+      listener.close()
+    }
+  }
+
+  @Test func aResetPeerFailsTheSocketOnce() throws {
+    try withPair { harness, client, server in
+      var ends: [SocketEnd] = []
+      server.onEnd = { ends.append($0) }
+      server.startReceiving()
+      // Linger of zero: close sends a reset.
+      var option = linger(l_onoff: 1, l_linger: 0)
+      setsockopt(
+        client.descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+      client.close()
+      #expect(harness.until { !ends.isEmpty })
+      server.send([1, 2, 3])
+      harness.loop.runOnce()
+      harness.loop.runOnce()
+      #expect(ends.count == 1)
+      guard case .failed(let failure) = ends[0] else {
+        Issue.record("\(ends)")
+        return
+      }
+      #expect(failure.code == ECONNRESET)
+    }
+  }
+
+  @Test func aFailureWhileSendingFollowsAHalfClose() throws {
+    try withPair { harness, client, server in
+      var ends: [SocketEnd] = []
+      server.onEnd = { ends.append($0) }
+      server.startReceiving()
+      client.close()
+      #expect(harness.until { ends == [.peerClosed] })
+      // The first bytes meet a closed socket and come back as a reset, the next ones fail.
+      #expect(
+        harness.until {
+          server.send([1])
+          return ends.count == 2
+        })
+      guard case .failed = ends.last else {
+        Issue.record("\(ends)")
+        return
+      }
+    }
+  }
+
+  @Test func acceptRecoversWhenDescriptorsRunOut() async throws {
+    // The limit is the whole process's, so this runs in a process of its own.
+    await #expect(processExitsWith: .success) {
+      try LoopHarness.run { harness in
+        // Held, so that a descriptor some other thread gives back is soon used up as well.
+        var accepted: [Socket] = []
+        let listener = try harness.loop.listen(on: .ipv4(host: "127.0.0.1", port: 0)) {
+          accepted.append($0)
+        }
+        // Clients that need no descriptor any more: they are connected by a blocking call.
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = listener.address.port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let clients = (0..<5).map { _ in socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0) }
+        var taken: [Int32] = []
+        var limit = rlimit(rlim_cur: 64, rlim_max: 64)
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        while true {
+          let descriptor = dup(0)
+          if descriptor < 0 { break }
+          taken.append(descriptor)
+        }
+        for client in clients {
+          let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+              Glibc.connect(client, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+          }
+          guard result == 0 else { exit(2) }
+        }
+        guard harness.until({ harness.loop.statistics.acceptPauses.value >= 2 }) else { exit(3) }
+        guard accepted.count < 5 else { exit(4) }
+        for descriptor in taken { Glibc.close(descriptor) }
+        guard harness.until({ accepted.count == 5 }) else { exit(5) }
+        listener.close()
+      }
+    }
+  }
+
+  private func withPair(_ body: (LoopHarness, Socket, Socket) throws -> Void) throws {
+    try LoopHarness.run { harness in
+      var server: Socket?
+      let listener = try harness.loop.listen(on: .ipv4(host: "127.0.0.1", port: 0)) {
+        server = $0
+      }
+      let client = try harness.connect(listener.address)
+      #expect(harness.until { server != nil })
+      try body(harness, client, try #require(server))
+      server?.close()
+      client.close()
+      listener.close()
+    }
+  }
+}
