@@ -38,7 +38,7 @@ package final class GatewayServer {
     let collector = services.metrics.collector
     TransportMetrics.register(collector, ring: loop.statistics, http: server.statistics)
     collector.gauge(MetricDescription("kfm_streams_open", "Streams open now.")) {
-      [MetricSample([], Double(context.streamCount))]
+      [weak context] in [MetricSample([], Double(context?.streamCount ?? 0))]
     }
   }
 
