@@ -16,6 +16,8 @@ final class TakeOver {
     var journal: PartitionJournal
     var fold: PartitionFold
     var open: [OpenTurn]
+    /// Streams of ended turns whose last records are on their way to the log again.
+    var ended: [ULID: TurnStream]
     /// As the claim has them.
     var takeovers: [ULID: Int]
   }
@@ -123,7 +125,8 @@ final class TakeOver {
     completion(
       .success(
         Outcome(
-          journal: journal, fold: fold, open: open, takeovers: claim.takeovers)))
+          journal: journal, fold: fold, open: open, ended: streams.filter { $0.value.isEnded },
+          takeovers: claim.takeovers)))
   }
 
   // MARK: Publishing again

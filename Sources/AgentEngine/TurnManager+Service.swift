@@ -74,7 +74,7 @@ extension TurnManager: TurnService {
           switch result {
           case .failure(let error): completion(.failure(Problem(error)))
           case .success(let stream):
-            endedStreams.insert(stream, for: turnID)
+            if stream.isEnded { endedStreams.insert(stream, for: turnID) }
             show(stream, turnID, lastEventID, subscriber, completion)
           }
         }
@@ -181,7 +181,7 @@ extension TurnManager: TurnService {
   // MARK: Control
 
   /// Reads control/p from where it is consumed, at start: cancels that no owner has seen.
-  func readControl(_ owner: PartitionOwner) {
+  func readControl(_ owner: PartitionOwner, completion: @escaping (BusError?) -> Void) {
     events.readAll(
       TopicPartition(.control, owner.partition), from: owner.consumed.control,
       { [self] record in
@@ -193,7 +193,10 @@ extension TurnManager: TurnService {
         else { return true }
         cancel(live, TurnFailure(.cancelled, "the turn was cancelled", retryable: false))
         return true
-      }, completion: { _ in })
+      },
+      completion: { result in
+        if case .failure(let error) = result { completion(error) } else { completion(nil) }
+      })
   }
 
   private func consumeControl(_ owner: PartitionOwner, through offset: UInt64) {

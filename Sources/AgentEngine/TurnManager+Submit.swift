@@ -152,8 +152,8 @@ extension TurnManager {
   }
 
   /// Reads requests/p from where it is consumed to its end.
-  func catchUp(_ owner: PartitionOwner) {
-    guard !owner.isCatchingUp else { return }
+  func catchUp(_ owner: PartitionOwner, completion: @escaping (BusError?) -> Void = { _ in }) {
+    guard !owner.isCatchingUp else { return completion(nil) }
     owner.isCatchingUp = true
     events.readAll(
       TopicPartition(.turnsRequests, owner.partition), from: owner.consumed.requests,
@@ -167,9 +167,10 @@ extension TurnManager {
         }
         return true
       },
-      completion: { _ in
+      completion: { result in
         owner.isCatchingUp = false
         owner.confirmed = owner.confirmed.filter { $0.key >= owner.consumed.requests }
+        if case .failure(let error) = result { completion(error) } else { completion(nil) }
       })
   }
 

@@ -7,13 +7,19 @@ package final class TurnManager {
   /// Deaths from which a turn is resumed alone (SEMANTICS D19).
   static let aloneFrom = 2
 
-  let options: EngineOptions
+  /// May change while turns run; what has begun goes on under what it began with.
+  package var options: EngineOptions {
+    didSet {
+      planner = Self.planner(options, events)
+      processor.options = options
+    }
+  }
   let services: EngineServices
   let events: EventPublisherSubscriber
   let timers: any TimerService
   let logger: Logger
   package let metrics: EngineMetrics
-  let planner: PlanExecutor
+  private(set) var planner: PlanExecutor
   let processor: StepProcessor
   let history: HistoryStore
   let streamReader: StreamReader
@@ -33,19 +39,25 @@ package final class TurnManager {
 
   package init(
     options: EngineOptions, services: EngineServices, events: EventPublisherSubscriber,
-    timers: any TimerService, logger: Logger
+    timers: any TimerService, metrics: EngineMetrics, logger: Logger
   ) {
     self.options = options
     self.services = services
     self.events = events
     self.timers = timers
     self.logger = logger
-    metrics = EngineMetrics()
-    planner = PlanExecutor(options: options, makeID: { events.makeID() })
+    self.metrics = metrics
+    planner = Self.planner(options, events)
     processor = StepProcessor(
       services: services, options: options, timers: timers, metrics: metrics)
     history = HistoryStore(events: events)
     streamReader = StreamReader(events: events)
+  }
+
+  private static func planner(_ options: EngineOptions, _ events: EventPublisherSubscriber)
+    -> PlanExecutor
+  {
+    PlanExecutor(options: options, makeID: { events.makeID() })
   }
 
   var now: Timestamp { events.clock.wall() }
@@ -58,37 +70,47 @@ package final class TurnManager {
     partitions = (0..<events.bus.partitionCount).map { PartitionOwner(partition: $0) }
     var left = partitions.count
     var failure: BusError?
+    func done(_ owner: PartitionOwner, _ error: BusError?) {
+      if let error {
+        owner.fault = "\(error)"
+        failure = error
+      }
+      left -= 1
+      if left == 0 { completion(failure.map { .failure($0) } ?? .success(())) }
+    }
     for owner in partitions {
       let takeOver = TakeOver(
         partition: owner.partition, events: events, timers: timers, metrics: metrics,
         options: options)
       takeOver.run { [self] result in
         switch result {
-        case .success(let outcome): take(owner, outcome)
-        case .failure(let error):
-          owner.fault = "\(error)"
-          failure = error
+        case .success(let outcome): take(owner, outcome) { done(owner, $0) }
+        case .failure(let error): done(owner, error)
         }
-        left -= 1
-        if left == 0 { completion(failure.map { .failure($0) } ?? .success(())) }
       }
     }
   }
 
-  private func take(_ owner: PartitionOwner, _ outcome: TakeOver.Outcome) {
+  private func take(
+    _ owner: PartitionOwner, _ outcome: TakeOver.Outcome, completion: @escaping (BusError?) -> Void
+  ) {
     owner.journal = outcome.journal
     outcome.journal.onLost = { [weak self, weak owner] in
       owner?.fault = "another node has taken the partition"
       self?.logger.error("partition lost", ["partition": .int(Int64(owner?.partition ?? -1))])
     }
     restore(owner, outcome.fold)
+    for (turnID, stream) in outcome.ended { endedStreams.insert(stream, for: turnID) }
     for turn in outcome.open { resume(turn, owner, outcome.takeovers) }
     resumeNextAlone(owner)
     for session in sessions.values where session.partition == owner.partition {
       runNext(in: session)
     }
-    catchUp(owner)
-    readControl(owner)
+    // Only then does it know what it was sent while nobody owned it.
+    catchUp(owner) { [self] error in
+      if let error { return completion(error) }
+      readControl(owner, completion: completion)
+    }
   }
 
   /// Rebuilds what is known of sessions and their turns.

@@ -9,8 +9,9 @@ enum WordRules {
 
   /// Modules whose runs a test must be able to repeat exactly.
   private static let repeatable: Set<String> = ["AgentEngine", "LogBroker", "MemoryService"]
-  /// Where the real clock is read, and where it is put in.
-  private static let clockOwners: Set<String> = ["Base", "Commands"]
+  /// Where the real clock is defined and where it is put in; and the two that wait for a point in
+  /// time in the kernel: the event loop and the log's writer thread.
+  private static let clockOwners: Set<String> = ["Base", "Commands", "UringIO", "Observability"]
 
   // Words are put together so that this file does not break its own rules.
   static let bans: [Ban] =

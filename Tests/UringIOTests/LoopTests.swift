@@ -52,6 +52,15 @@ import UringIO
     }
   }
 
+  @Test func aTimerOfTheLongestDelayNeverRuns() throws {
+    try LoopHarness.run { harness in
+      harness.loop.schedule(after: Nanoseconds(.max)) { Issue.record("ran") }
+      for _ in 0..<3 { harness.loop.runOnce() }
+      // Also as the one that says how long to sleep.
+      #expect(!harness.until(deadline: .milliseconds(5)) { false })
+    }
+  }
+
   @Test func cancelledTimersNeverRun() throws {
     try LoopHarness.run { harness in
       var ran: [String] = []

@@ -209,17 +209,17 @@ import UringIO
     // The limit is the whole process's, so this runs in a process of its own.
     await #expect(processExitsWith: .success) {
       try LoopHarness.run { harness in
-        var accepted = 0
+        // Held, so that a descriptor some other thread gives back is soon used up as well.
+        var accepted: [Socket] = []
         let listener = try harness.loop.listen(on: .ipv4(host: "127.0.0.1", port: 0)) {
-          accepted += 1
-          $0.close()
+          accepted.append($0)
         }
-        // A client that needs no descriptor any more: it is connected by a blocking call.
+        // Clients that need no descriptor any more: they are connected by a blocking call.
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = listener.address.port.bigEndian
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let clients = (0..<5).map { _ in socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0) }
         var taken: [Int32] = []
         var limit = rlimit(rlim_cur: 64, rlim_max: 64)
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
@@ -228,16 +228,18 @@ import UringIO
           if descriptor < 0 { break }
           taken.append(descriptor)
         }
-        let result = withUnsafePointer(to: &address) {
-          $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            Glibc.connect(client, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        for client in clients {
+          let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+              Glibc.connect(client, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
           }
+          guard result == 0 else { exit(2) }
         }
-        guard result == 0 else { exit(2) }
         guard harness.until({ harness.loop.statistics.acceptPauses.value >= 2 }) else { exit(3) }
-        guard accepted == 0 else { exit(4) }
+        guard accepted.count < 5 else { exit(4) }
         for descriptor in taken { Glibc.close(descriptor) }
-        guard harness.until({ accepted == 1 }) else { exit(5) }
+        guard harness.until({ accepted.count == 5 }) else { exit(5) }
         listener.close()
       }
     }
