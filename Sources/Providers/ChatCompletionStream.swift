@@ -3,9 +3,16 @@ package import Events
 
 /// Token counts as a provider reported them.
 package struct TokenCounts: Hashable, Sendable {
-  package var input = 0
-  package var output = 0
-  package var cached = 0
+  package var input: Int
+  package var output: Int
+  /// Part of `input`.
+  package var cached: Int
+
+  package init(input: Int, output: Int, cached: Int) {
+    self.input = input
+    self.output = output
+    self.cached = cached
+  }
 }
 
 /// A whole answer.
@@ -16,6 +23,15 @@ package struct ChatCompletion: Hashable, Sendable {
   package var finishReason: String
   /// Nil when the provider sent none.
   package var tokens: TokenCounts?
+
+  package init(
+    text: String, toolCalls: [ToolCall], finishReason: String, tokens: TokenCounts?
+  ) {
+    self.text = text
+    self.toolCalls = toolCalls
+    self.finishReason = finishReason
+    self.tokens = tokens
+  }
 }
 
 /// Reads the data of Chat Completions' stream, chunk by chunk, without a JSON tree per token. It
