@@ -7,13 +7,19 @@ package final class TurnManager {
   /// Deaths from which a turn is resumed alone (SEMANTICS D19).
   static let aloneFrom = 2
 
-  let options: EngineOptions
+  /// May change while turns run; what has begun goes on under what it began with.
+  package var options: EngineOptions {
+    didSet {
+      planner = Self.planner(options, events)
+      processor.options = options
+    }
+  }
   let services: EngineServices
   let events: EventPublisherSubscriber
   let timers: any TimerService
   let logger: Logger
   package let metrics: EngineMetrics
-  let planner: PlanExecutor
+  private(set) var planner: PlanExecutor
   let processor: StepProcessor
   let history: HistoryStore
   let streamReader: StreamReader
@@ -33,19 +39,25 @@ package final class TurnManager {
 
   package init(
     options: EngineOptions, services: EngineServices, events: EventPublisherSubscriber,
-    timers: any TimerService, logger: Logger
+    timers: any TimerService, metrics: EngineMetrics, logger: Logger
   ) {
     self.options = options
     self.services = services
     self.events = events
     self.timers = timers
     self.logger = logger
-    metrics = EngineMetrics()
-    planner = PlanExecutor(options: options, makeID: { events.makeID() })
+    self.metrics = metrics
+    planner = Self.planner(options, events)
     processor = StepProcessor(
       services: services, options: options, timers: timers, metrics: metrics)
     history = HistoryStore(events: events)
     streamReader = StreamReader(events: events)
+  }
+
+  private static func planner(_ options: EngineOptions, _ events: EventPublisherSubscriber)
+    -> PlanExecutor
+  {
+    PlanExecutor(options: options, makeID: { events.makeID() })
   }
 
   var now: Timestamp { events.clock.wall() }

@@ -52,9 +52,10 @@ struct LogOpening {
   }
 
   private func readCatalog() throws(LogBrokerError) -> Catalog? {
-    guard let bytes = try attempt({ () throws(StorageFailure) in
-      try storage.contents(of: Catalog.path)
-    })
+    guard
+      let bytes = try attempt({ () throws(StorageFailure) in
+        try storage.contents(of: Catalog.path)
+      })
     else { return nil }
     var catalog = try Catalog(bytes)
     if catalog.addMissing() { try write(catalog) }

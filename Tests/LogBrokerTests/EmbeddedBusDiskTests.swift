@@ -117,8 +117,9 @@ import UringIO
         bus.append([PartitionBatch(target, [BusFixtures.record(number, bytes: 200_000)])]) {
           if case .success(let firsts) = $0, firsts == [UInt64(number)] { acknowledged += 1 }
         }
+        // Twenty megabytes at a time: what waits for the disk is bounded.
+        if number % 100 == 99 { #expect(harness.until { acknowledged == number + 1 }) }
       }
-      #expect(harness.until { acknowledged == total })
       #expect(bus.metrics.checkpoints.value > 0)
       try readAll(bus, harness, target, total)
     }

@@ -100,7 +100,7 @@ import Testing
     let collector = MetricsCollector()
     let metrics = NodeMetrics(collector)
     metrics.turnDuration.record(.milliseconds(3))
-    metrics.providerRequests["openai", "m", "ok"].add()
+    metrics.toolRuns["process", "completed"].add()
     let pipe = Pipe()
     let logger = StructuredLogger(ring: LogRing(), descriptor: pipe.writer, clock: StillClock())
     defer { logger.stop() }

@@ -87,8 +87,8 @@ final class PartitionLog {
   /// Chunks double from 4 to 64 KiB: most partitions hold little.
   private func addChunk(for length: Int) {
     let doubled = (tail.last?.memory.count ?? 2_048) * 2
-    tail.append(TailChunk(capacity: max(length, min(doubled, 64 << 10))))
     dropFlushed()
+    tail.append(TailChunk(capacity: max(length, min(doubled, 64 << 10))))
   }
 
   /// The next bytes to write to a segment file.
