@@ -131,6 +131,23 @@ import UringIO
     }
   }
 
+  @Test func aPostJustBeforeTheLoopSleepsIsSeen() throws {
+    try LoopHarness.run { harness in
+      let handle = harness.loop.handle
+      let log = PostLog(threads: 1)
+      var turns = 0
+      // After the posts of this turn have run, before the flag that makes a post wake the loop.
+      harness.loop.beforeSleep {
+        turns += 1
+        if turns == 3 { handle.post { _ in log.append(0, 1) } }
+      }
+      harness.loop.runOnce()
+      harness.loop.runOnce()
+      #expect(harness.until { log.count == 1 })
+      #expect(harness.loop.statistics.enters.value <= 5)
+    }
+  }
+
   @Test func postsToAClosedLoopAreRefused() throws {
     var handle: EventLoopHandle?
     try LoopHarness.run { harness in handle = harness.loop.handle }
