@@ -62,6 +62,20 @@ import UringIO
     }
   }
 
+  /// A stream is given to who names its type, and JSON to everybody else.
+  @Test(arguments: [
+    ("text/event-stream", true), ("application/json, Text/Event-Stream;q=0.5", true),
+    ("*/*", false), ("text/*", false), ("text/event-streams", false), ("", false),
+  ])
+  func theTypeOfAnswerIsNegotiated(accept: String, isStream: Bool) throws {
+    try GatewayHarness.run { node in
+      let client = try node.open("POST", "/v1/turns", Self.message, ["Accept": accept])
+      #expect(node.until { client.head != nil })
+      #expect(client.head?.status == (isStream ? 200 : 202))
+      client.close()
+    }
+  }
+
   @Test(arguments: ErrorCode.allCases.filter { $0.status != nil })
   func everyRefusalOfTheEngineKeepsItsStatus(code: ErrorCode) throws {
     try GatewayHarness.run { node in
