@@ -87,7 +87,8 @@ package struct AnswerStream {
   private mutating func reset(_ data: JSON, hasPosition: Bool) -> [Action] {
     guard let first = data["discard_from"]?.int else { return [] }
     if !hasPosition { highestAttempt = nil }
-    let hadShown = !line.isEmpty
+    let hadShown =
+      !line.isEmpty
       && pieces.contains { $0.sequence >= first && $0.step == lineStep && !$0.text.isEmpty }
     pieces.removeAll { $0.sequence >= first }
     guard hadShown else { return [] }

@@ -42,7 +42,9 @@ struct DataChecks {
     let usage = DirectoryUsage.measure(directory)
     let days = daysLeft(free: free, usage)
     let forecast =
-      days.map { "full in \($0 > 3_650 ? "over 10 years" : "\(Int($0)) days") at its growth so far" }
+      days.map {
+        "full in \($0 > 3_650 ? "over 10 years" : "\(Int($0)) days") at its growth so far"
+      }
       ?? "too young to forecast"
     let detail =
       "\(Quantity.bytes(free)) free, data \(Quantity.bytes(usage.bytes)), \(forecast)"

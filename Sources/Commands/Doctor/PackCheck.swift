@@ -1,4 +1,5 @@
 import Configuration
+import Events
 import PersonalityPacks
 
 /// Whether there is a pack to answer.

@@ -1,5 +1,6 @@
 import Base
 import Glibc
+import HTTP
 import UringIO
 
 /// Starts turns when they are meant to start, and waits for their ends.
@@ -113,7 +114,7 @@ final class LoadRun {
     switch end {
     case .refused(let reply): name = reply.json?["code"]?.string ?? "status_\(reply.status)"
     case .unreadable: name = "unreadable"
-    case .streamEnded(.unreachable), .streamEnded(.nameUnknown):
+    case .streamEnded(.unreachable(_)?), .streamEnded(.nameUnknown(_)?):
       name = "unreachable"
       report.unreachable += 1
     case .streamEnded: name = "connection_cut"

@@ -1,3 +1,4 @@
+import Configuration
 import PersonalityPacks
 
 /// `kfm packs new`.

@@ -1,3 +1,4 @@
+import Events
 import PersonalityPacks
 
 /// `kfm packs validate`.

@@ -1,6 +1,7 @@
 import Base
 import Events
 import HTTP
+import UringIO
 
 /// `kfm topics tail`.
 struct TopicsTailCommand: Command {

@@ -1,4 +1,3 @@
-import CCurl
 import COpenSSL
 import Glibc
 
@@ -33,9 +32,9 @@ enum BuildInfo {
   /// file's name.
   static func libraries() -> [(name: String, version: String)] {
     var versions = [
-      "libcurl": Self.word(String(cString: curl_version()), after: "libcurl/"),
+      "libcurl": "wip",
       "openssl": Self.word(String(cString: kfm_openssl_version()), after: "OpenSSL "),
-      "glibc": String(cString: gnu_get_libc_version()),
+      "glibc": glibcVersion,
     ]
     let maps = TextFile.read("/proc/self/maps", limit: 4 << 20) ?? ""
     for name in ["liburing", "libyaml", "libxxhash", "libstdc++"] {
@@ -53,6 +52,14 @@ enum BuildInfo {
       return String(file[mark.upperBound...])
     }
     return nil
+  }
+
+  private static var glibcVersion: String {
+    var buffer = [CChar](repeating: 0, count: 64)
+    guard confstr(Int32(_CS_GNU_LIBC_VERSION), &buffer, buffer.count) > 0 else { return "unknown" }
+    let text = String(
+      decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return word(text, after: "glibc ")
   }
 
   private static func word(_ text: String, after prefix: String) -> String {
