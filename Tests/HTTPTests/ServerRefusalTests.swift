@@ -1,0 +1,276 @@
+import Base
+import Glibc
+import HTTP
+import TestSupport
+import Testing
+import UringIO
+
+// Contract: what is refused is answered with its status and the connection ends; limits of time,
+// output and number hold; nothing of a dead connection stays behind.
+
+private func quick(_ change: (inout HTTPLimits) -> Void) -> HTTPLimits {
+  var limits = HTTPLimits()
+  change(&limits)
+  return limits
+}
+
+@Suite struct ServerRefusalTests {
+  @Test(arguments: [
+    ("GET /path HTTP/1.1\r\n\r\n", 400),
+    ("GET /path HTTP/1.1\nHost: a\n\n", 400),
+    ("\u{16}\u{3}\u{1}", 400),
+    (get("/path", "X: " + String(repeating: "a", count: 100_000) + "\r\n"), 431),
+    (post("/echo", "x", "Transfer-Encoding: chunked\r\n"), 400),
+  ])
+  func malformedRequestsEndTheConnection(_ text: String, _ status: Int) throws {
+    try withServer { harness, server in
+      let client = try RawClient(harness, server.address)
+      client.send(get("/path/good") + text + get("/path/never"))
+      client.expectEnd()
+      #expect(client.statuses == [200, status])
+      #expect(client.text.contains("Connection: close\r\n"))
+      #expect(!client.text.contains("never"))
+    }
+  }
+
+  @Test func theOwnerFormatsRefusals() throws {
+    try LoopHarness.run { harness in
+      let server = HTTPServer(
+        loop: harness.loop,
+        formatFailure: { failure, head in
+          HTTPResponse(
+            status: failure.status,
+            body: Array("\(failure.status) \(head?.target.segments ?? [])".utf8))
+        },
+        handler: { _, _ in Issue.record("handled") })
+      let address = try server.listen(on: .ipv4(host: "127.0.0.1", port: 0))
+      let early = try RawClient(harness, address)
+      early.send("\n")
+      early.expect("400 []")
+      let late = try RawClient(harness, address)
+      late.send(post("/a/b", "", "Transfer-Encoding: chunked\r\n"))
+      late.expect("400 []")
+      let body = try RawClient(harness, address)
+      body.send("POST /a/b HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n")
+      body.expect("413 [\"a\", \"b\"]")
+      server.close()
+    }
+  }
+
+  @Test func aBodyOverTheLimitIsAnsweredWhileItIsSent() throws {
+    try withServer { harness, server in
+      let client = try RawClient(harness, server.address)
+      let size = 6 << 20
+      client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: \(size)\r\n\r\n")
+      client.expect("HTTP/1.1 413 Content Too Large\r\n")
+      client.socket.send([UInt8](repeating: 0x61, count: size))
+      #expect(harness.until { client.socket.queuedBytes == 0 })
+      client.expectEnd()
+      #expect(client.statuses == [413])
+      #expect(server.requests == 0)
+    }
+  }
+
+  @Test func moreThanTheLingerLimitIsNotRead() throws {
+    let limits = quick { $0.bodyBytesMax = 1 << 20 }
+    try withServer(limits) { harness, server in
+      let client = try RawClient(harness, server.address)
+      client.send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n")
+      client.expect("HTTP/1.1 413 ")
+      client.socket.send([UInt8](repeating: 0x61, count: 40 << 20))
+      #expect(harness.until { server.server.connectionCount == 0 })
+    }
+  }
+
+  @Test func expectIsAnsweredBeforeTheBody() throws {
+    try withServer { harness, server in
+      let client = try RawClient(harness, server.address)
+      let head = "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: "
+      client.send(head + "3\r\n\r\n")
+      client.expect("HTTP/1.1 100 Continue\r\n\r\n")
+      client.send("abc")
+      client.expect("abc")
+      client.send(head + "2\r\n\r\nde")
+      client.expect("de")
+      #expect(client.statuses == [100, 200, 200])
+      client.send(head + "99999999\r\n\r\n")
+      client.expectEnd()
+      #expect(client.statuses == [100, 200, 200, 413])
+    }
+  }
+
+  @Test func slowHeadsAndBodiesTimeOut() throws {
+    let limits = quick {
+      $0.headTimeout = .milliseconds(40)
+      $0.bodyIdleTimeout = .milliseconds(40)
+    }
+    try withServer(limits) { harness, server in
+      let head = try RawClient(harness, server.address)
+      head.send("GET /path HTTP/1.1\r\nHo")
+      let body = try RawClient(harness, server.address)
+      body.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
+      let silent = try RawClient(harness, server.address)
+      for client in [head, body] {
+        client.expectEnd()
+        #expect(client.statuses == [408])
+      }
+      silent.expectEnd()
+      #expect(silent.received.isEmpty)
+    }
+  }
+
+  @Test func trickledBodiesEnd() throws {
+    let limits = quick { $0.bodyTimeout = .milliseconds(60) }
+    try withServer(limits) { harness, server in
+      let client = try RawClient(harness, server.address)
+      client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
+      let isEnded = harness.until {
+        client.send("x")
+        return client.hasEnded
+      }
+      #expect(isEnded)
+      #expect(client.statuses == [408])
+    }
+  }
+
+  @Test func idleConnectionsEndWithoutAWord() throws {
+    let limits = quick { $0.idleTimeout = .milliseconds(40) }
+    try withServer(limits) { harness, server in
+      let client = try RawClient(harness, server.address)
+      client.send(get("/empty"))
+      client.expectEnd()
+      #expect(client.statuses == [204])
+    }
+  }
+
+  @Test func answersInProgressHaveNoDeadline() throws {
+    let limits = quick {
+      $0.headTimeout = .milliseconds(10)
+      $0.idleTimeout = .milliseconds(10)
+      $0.bodyIdleTimeout = .milliseconds(10)
+    }
+    try withServer(limits) { harness, server in
+      let client = try RawClient(harness, server.address)
+      client.send(get("/wait"))
+      _ = harness.until(deadline: .milliseconds(100)) { client.hasEnded }
+      #expect(!client.hasEnded)
+      server.answer("late")
+      client.expect("late")
+    }
+  }
+
+  @Test func aSlowReaderIsCut() throws {
+    try withServer { harness, server in
+      let client = try RawClient(harness, server.address, receives: false)
+      client.send(get("/stream"))
+      #expect(harness.until { server.waiting.count == 1 })
+      let responder = server.waiting[0].responder
+      let piece = [UInt8](repeating: 0x79, count: 10_000)
+      var queuedMax = 0
+      while piece.withUnsafeBytes({ responder.write($0) }) {
+        queuedMax = max(queuedMax, responder.queuedBytes)
+        harness.loop.runOnce()
+      }
+      #expect(queuedMax <= HTTPLimits.responseQueueBytesMax + 20_000)
+      #expect(server.gone == [.slow])
+      #expect(!responder.isOpen)
+      #expect(server.server.statistics.slowClients.value == 1)
+    }
+  }
+
+  @Test func aClientThatTakesNothingIsCut() throws {
+    let limits = quick { $0.sendTimeout = .milliseconds(50) }
+    try withServer(limits) { harness, server in
+      let client = try RawClient(harness, server.address, receives: false)
+      client.send(get("/large?bytes=30000000"))
+      #expect(harness.until { server.requests == 1 })
+      #expect(harness.until { server.server.connectionCount == 0 })
+      #expect(client.received.isEmpty)
+    }
+  }
+
+  @Test func handlersHearThatTheClientIsGone() throws {
+    try withServer { harness, server in
+      let client = try RawClient(harness, server.address)
+      client.send(get("/stream"))
+      client.expect("event-stream")
+      client.socket.close()
+      #expect(harness.until { server.gone == [.closed] })
+      server.waiting[0].responder.writeEvent("x", id: nil, data: "y".utf8)
+      server.waiting[0].responder.end()
+      #expect(harness.until { server.server.connectionCount == 0 })
+    }
+  }
+
+  @Test func aHalfClosedClientGetsItsAnswers() throws {
+    try withServer { harness, server in
+      let client = try RawClient(harness, server.address)
+      client.send(get("/wait") + get("/path/second"))
+      client.socket.shutdownWrite()
+      #expect(harness.until { server.waiting.count == 1 })
+      harness.loop.runOnce()
+      server.answer("first")
+      client.expectEnd()
+      #expect(client.statuses == [200, 200])
+      #expect(client.text.contains("path|second"))
+    }
+  }
+
+  @Test func connectionsAreCounted() throws {
+    let limits = quick { $0.connectionsMax = 2 }
+    try withServer(limits) { harness, server in
+      let first = try RawClient(harness, server.address)
+      let second = try RawClient(harness, server.address)
+      for client in [first, second] {
+        client.send(get("/empty"))
+        client.expect("204")
+      }
+      let third = try RawClient(harness, server.address)
+      third.expectEnd()
+      #expect(third.statuses == [503])
+      second.socket.close()
+      #expect(harness.until { server.server.connectionCount == 1 })
+      let fourth = try RawClient(harness, server.address)
+      fourth.send(get("/empty"))
+      fourth.expect("204")
+    }
+  }
+
+  @Test func nothingOfDeadConnectionsStays() throws {
+    try withServer { harness, server in
+      let before = openDescriptors()
+      for round in 0..<60 {
+        let client = try RawClient(harness, server.address)
+        switch round % 4 {
+        case 0: client.send("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Le")
+        case 1: client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
+        case 2: client.send(get("/stream"))
+        default: client.send("garbage")
+        }
+        harness.loop.runOnce()
+        client.socket.close()
+      }
+      #expect(harness.until { server.server.statistics.connections.value == 60 })
+      #expect(harness.until { server.server.connectionCount == 0 })
+      server.dropWaiting()
+      #expect(harness.until { openDescriptors() == before })
+    }
+  }
+
+  @Test func closingTellsHandlers() throws {
+    try withServer { harness, server in
+      let client = try RawClient(harness, server.address)
+      client.send(get("/wait"))
+      #expect(harness.until { server.waiting.count == 1 })
+      server.server.close()
+      #expect(server.gone == [.serverClosed])
+      client.expectEnd()
+    }
+  }
+}
+
+/// Descriptors this process has open now. Tests of other suites open some meanwhile, so a test
+/// waits until its own are gone.
+private func openDescriptors() -> Int {
+  (0..<4_096).count { fcntl(Int32($0), F_GETFD) >= 0 }
+}
