@@ -98,7 +98,9 @@ package final class ProviderFactory {
       server.start()
       return LocalProvider(
         options: options, server: server, dependencies: adapterDependencies)
-    case .extractive: return ExtractiveProvider(name: options.name, timers: dependencies.loop)
+    case .extractive:
+      return ExtractiveProvider(
+        name: options.name, models: options.models, timers: dependencies.loop)
     case .scripted:
       return ScriptedProvider(
         name: options.name, models: options.models, timers: dependencies.loop)

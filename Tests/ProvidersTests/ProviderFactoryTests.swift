@@ -1,5 +1,5 @@
 // Contract: without `[[providers]]` the first that can answer is used, in SURFACE's order, and a
-// log line says which and why; wrong tables are named with their place.
+// log line says which and why.
 import Base
 import Events
 import HTTP
@@ -62,7 +62,9 @@ import UringIO
   }
 
   @Test func anOllamaWithAModelIsUsed() throws {
-    var answer = ScriptedAnswer.stream(#"{"models":[{"name":"llama3:8b"},{"name":"x"}]}"#)
+    var answer = ScriptedAnswer.stream(
+      #"{"models":[{"name":"nomic-embed-text"},{"name":"m","details":{"family":"bert"}},"#
+        + #"{"name":"llama3:8b"},{"name":"x"}]}"#)
     answer.fields = ["content-type: application/json"]
     let found = try configure(answer)
     #expect(found.models == ["ollama/llama3:8b"])
@@ -93,23 +95,6 @@ import UringIO
     let found = try configure(
       nil, environment: ["OPENAI_API_KEY": "sk-x"], providers: [scripted])
     #expect(found.models == ["s/echo"] && found.requests == 0)
-  }
-
-  @Test func problemsAreNamedWithTheirPlace() {
-    let good = ProviderOptions(name: "a", kind: .openai, baseURL: "http://h/v1", models: ["m"])
-    let bad = ProviderOptions(name: "a", kind: .openai, baseURL: "ftp://h", models: [])
-    let slash = ProviderOptions(name: "a/b", kind: .extractive)
-    let routes = [
-      RouteOptions(name: "r", use: ["a/m", "a/x", "z/m", "nothing"]),
-      RouteOptions(name: "e", use: []),
-    ]
-    let paths = ProviderFactory.problems(in: [good, bad, slash], routes: routes).map(\.path)
-    #expect(
-      paths == [
-        "providers[1].name", "providers[1].base_url", "providers[1].models", "providers[2].name",
-        "routes[0].use[1]", "routes[0].use[2]", "routes[0].use[3]", "routes[1].use",
-      ])
-    #expect(ProviderFactory.problems(in: [good], routes: []).isEmpty)
   }
 
   @Test(arguments: [
