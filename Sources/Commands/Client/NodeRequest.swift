@@ -9,8 +9,6 @@ struct NodeRequest {
   var body: JSON?
   var accept = "application/json"
   var lastEventID: String?
-  /// Sent again with the same key, the turn is the same (SEMANTICS D25).
-  var idempotencyKey: String?
   /// The node's comments come every 15 s; without any of them it is gone.
   var idle = Nanoseconds.seconds(60)
   /// Of the whole exchange; a stream lasts as long as its turn waits and runs.
@@ -37,7 +35,6 @@ struct NodeRequest {
       bytes = body.encoded
     }
     if let lastEventID { fields.append(HTTPField("Last-Event-ID", lastEventID)) }
-    if let idempotencyKey { fields.append(HTTPField("Idempotency-Key", idempotencyKey)) }
     let base: String
     switch target {
     case .socket: base = "http://localhost"

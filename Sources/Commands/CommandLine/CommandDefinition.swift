@@ -11,7 +11,7 @@ package struct UsageError: Error, Equatable {
 }
 
 /// One row of the table from which parsing, help, completions and their tests are made.
-package struct CommandDefinition {
+package struct CommandDefinition: Sendable {
   /// The words that name it: `["topics", "tail"]`.
   package var words: [String]
   /// One line, without a full stop.
@@ -20,7 +20,7 @@ package struct CommandDefinition {
   package var flags: [FlagDefinition] = []
   package var examples: [Example]
   /// From what was typed to what it means.
-  package var interpret: (TypedArguments) throws(UsageError) -> any Command
+  package var interpret: @Sendable (TypedArguments) throws(UsageError) -> any Command
 
   package var name: String { words.joined(separator: " ") }
 

@@ -72,10 +72,13 @@ package final class OutputWriter {
 
   package func flush() {
     guard isOpen, !buffer.isEmpty else { return }
-    do throws(OutputFailure) {
-      try buffer.withUnsafeBytes { bytes throws(OutputFailure) in try sink.write(bytes) }
-    } catch {
-      failure = error
+    failure = buffer.withUnsafeBytes { bytes in
+      do throws(OutputFailure) {
+        try sink.write(bytes)
+        return nil
+      } catch {
+        return error
+      }
     }
     buffer.removeAll(keepingCapacity: true)
   }

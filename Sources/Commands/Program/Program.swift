@@ -22,20 +22,25 @@ package struct Program {
   private func perform(
     _ words: [String], _ context: CommandContext
   ) throws(CommandFailure) -> ExitCode {
-    do throws(UsageError) {
-      switch try table.resolve(words == ["--version"] ? ["version"] : words) {
-      case .overview: return try overview(words, context)
-      case .group(let name): return try group(name, words, context)
-      case .command(let definition, let rest):
-        guard !ArgumentParser.asksForHelp(rest) else {
-          context.output.write(HelpPage(table: table).command(definition))
-          return .ok
-        }
-        return try run(definition, rest, context)
+    switch try resolve(words) {
+    case .overview: return try overview(words, context)
+    case .group(let name): return try group(name, words, context)
+    case .command(let definition, let rest):
+      guard !ArgumentParser.asksForHelp(rest) else {
+        context.output.write(HelpPage(table: table).command(definition))
+        return .ok
       }
+      return try run(definition, rest, context)
+    }
+  }
+
+  private func resolve(
+    _ words: [String]
+  ) throws(CommandFailure) -> CommandTable.Resolution {
+    do throws(UsageError) {
+      return try table.resolve(words == ["--version"] ? ["version"] : words)
     } catch {
-      throw CommandFailure(
-        .usage, lines: ["kfm: \(error.message)", "`kfm --help` lists the commands"])
+      throw usage(error.message)
     }
   }
 
@@ -58,21 +63,25 @@ package struct Program {
 
   private func overview(
     _ words: [String], _ context: CommandContext
-  ) throws(UsageError) -> ExitCode {
-    guard !words.isEmpty else { throw UsageError("which command?") }
+  ) throws(CommandFailure) -> ExitCode {
+    guard !words.isEmpty else { throw usage("which command?") }
     context.output.write(HelpPage(table: table).overview)
     return .ok
   }
 
   private func group(
     _ name: String, _ words: [String], _ context: CommandContext
-  ) throws(UsageError) -> ExitCode {
+  ) throws(CommandFailure) -> ExitCode {
     guard ArgumentParser.asksForHelp(words) || words.first == "help" else {
       let members = table.secondWords(of: name).joined(separator: ", ")
-      throw UsageError("kfm \(name) what? One of: \(members)")
+      throw usage("\(name) what? One of: \(members)")
     }
     context.output.write(HelpPage(table: table).group(name))
     return .ok
+  }
+
+  private func usage(_ message: String) -> CommandFailure {
+    CommandFailure(.usage, lines: ["kfm: \(message)", "`kfm --help` lists the commands"])
   }
 
   /// A reader that has closed the pipe had enough, which is no failure; a result that could not be

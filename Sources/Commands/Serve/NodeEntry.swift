@@ -8,4 +8,4 @@ package struct NodeStart {
 }
 
 /// Runs a node to its end.
-package typealias NodeEntry = (NodeStart) throws(CommandFailure) -> ExitCode
+package typealias NodeEntry = @Sendable (NodeStart) throws(CommandFailure) -> ExitCode
