@@ -44,7 +44,7 @@ package final class OpenAIAdapter: ModelProvider {
     fields = Self.fields(options)
     timeouts = options.timeouts.http
     dialect = ChatRequestBody.Dialect(
-      isOpenAI: ProviderURL(options.baseURL)?.host == "api.openai.com",
+      isOpenAI: HTTPURL(options.baseURL)?.host.lowercased() == "api.openai.com",
       supportsTools: profile.supportsTools)
     normalizer = ErrorNormalizer(
       provider: options.name,

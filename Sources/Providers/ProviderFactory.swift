@@ -86,7 +86,7 @@ package final class ProviderFactory {
       random: dependencies.random)
     switch options.kind {
     case .openai:
-      let probe = ProviderURL(options.baseURL).map {
+      let probe = HTTPURL(options.baseURL).map {
         ReachabilityProbe(
           url: $0, loop: dependencies.loop, sideThreads: dependencies.sideThreads)
       }

@@ -76,7 +76,7 @@ final class VendorBench {
   let harness: LoopHarness
   let vendor: FakeVendor
   let router: ProviderRouter
-  private let transport: CurlTransport
+  private let transport: NodeTransport
 
   init(
     _ harness: LoopHarness, _ answers: [FakeVendor.Answer],
@@ -84,7 +84,7 @@ final class VendorBench {
   ) throws {
     self.harness = harness
     vendor = try FakeVendor(harness.loop, answers)
-    transport = CurlTransport(loop: harness.loop)
+    transport = NodeTransport(loop: harness.loop)
     var options = ProviderOptions(
       name: "v", kind: .openai, baseURL: "http://127.0.0.1:\(vendor.port)/v1", apiKey: "sk-own-key",
       models: ["m"])

@@ -96,22 +96,6 @@ import UringIO
       nil, environment: ["OPENAI_API_KEY": "sk-x"], providers: [scripted])
     #expect(found.models == ["s/echo"] && found.requests == 0)
   }
-
-  @Test(arguments: [
-    ("https://api.openai.com/v1", "api.openai.com", 443), ("http://127.0.0.1:9/v1", "127.0.0.1", 9),
-    ("HTTP://Host", "host", 80), ("http://[::1]:8080/", "::1", 8_080),
-    ("https://[::1]", "::1", 443),
-  ])
-  func addresses(_ text: String, _ host: String, _ port: UInt16) {
-    let url = ProviderURL(text)
-    #expect(url?.host == host && url?.port == port)
-  }
-
-  @Test(arguments: [
-    "", "http://", "ftp://h", "h:80", "http://h:99999", "http://h:0", "http://u:p@h/v1",
-    "http://h/v1?key=x", "http://h/#x", "http://[::1", "http://[::1]x", "http://h:", "http://:80",
-  ])
-  func addressesThatAreNone(_ text: String) { #expect(ProviderURL(text) == nil) }
 }
 
 @Suite struct ReachabilityProbeTests {
@@ -120,14 +104,14 @@ import UringIO
       let server = HTTPServerPort()
       let threads = SideThreads(threads: 1)
       for host in ["127.0.0.1", "localhost"] {
-        let url = try #require(ProviderURL("http://\(host):\(server.port)/v1"))
+        let url = try #require(HTTPURL("http://\(host):\(server.port)/v1"))
         let probe = ReachabilityProbe(url: url, loop: harness.loop, sideThreads: threads)
         #expect(probe.current() == (false, "not checked yet"))
         #expect(harness.until { probe.current().reachable })
       }
       let port = server.port
       server.close()
-      let url = try #require(ProviderURL("http://127.0.0.1:\(port)"))
+      let url = try #require(HTTPURL("http://127.0.0.1:\(port)"))
       let probe = ReachabilityProbe(url: url, loop: harness.loop, sideThreads: threads)
       var isFresh = false
       probe.refresh { isFresh = true }
@@ -139,7 +123,7 @@ import UringIO
 
   @Test func aNameWithoutAnAddress() throws {
     try LoopHarness.run { harness in
-      let url = try #require(ProviderURL("http://no-such-host.invalid/"))
+      let url = try #require(HTTPURL("http://no-such-host.invalid/"))
       let probe = ReachabilityProbe(
         url: url, loop: harness.loop, sideThreads: SideThreads(threads: 1))
       var isFresh = false

@@ -24,7 +24,7 @@ struct RealLocalModelTests {
   @Test func itAnswersFillsASchemaAndStops() throws {
     let directory = try #require(InstalledModels.directory)
     try LoopHarness.run { harness in
-      let transport = CurlTransport(loop: harness.loop)
+      let transport = NodeTransport(loop: harness.loop)
       defer { transport.close() }
       let factory = ProviderFactory(
         ProviderFactory.Dependencies(
