@@ -29,6 +29,8 @@ final class Exchange {
   var fields: HTTPFields { request.fields }
   var target: RequestTarget { request.target }
   var log: Logger { context.services.log }
+  /// HEAD: nobody waits for a body, and a stream would only hold the connection.
+  var isHeadOnly: Bool { request.method == .head }
 
   func withBody<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
     request.body.withUnsafeBytes(body)

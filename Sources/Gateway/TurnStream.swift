@@ -38,15 +38,32 @@ final class TurnStream: TurnStreamSubscriber, OpenStream {
   func receive(_ events: [StreamEvent]) {
     guard !isOver else { return }
     var bytes: [UInt8] = []
-    for event in events {
-      SSEEncoder.append(
-        event: event.name, id: event.position?.description, data: event.data, to: &bytes)
-    }
+    bytes.reserveCapacity(events.reduce(0) { $0 + $1.data.count + Self.frameBytes })
+    for event in events { Self.append(event, to: &bytes) }
     exchange.write(bytes)
     // Writing may have found the client too slow, which ends the stream.
     guard !isOver, events.last?.isTerminal == true else { return }
     close()
     exchange.end()
+  }
+
+  /// Room for an event's name, position and line ends.
+  private static let frameBytes = 96
+
+  /// Deltas are most of what a node sends: text without line breaks, which compact JSON is, goes
+  /// out in one piece instead of byte by byte.
+  private static func append(_ event: StreamEvent, to bytes: inout [UInt8]) {
+    let isOneLine = !event.data.contains { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }
+    guard isOneLine else {
+      return SSEEncoder.append(
+        event: event.name, id: event.position?.description, data: event.data, to: &bytes)
+    }
+    if let position = event.position { bytes.append(contentsOf: "id: \(position)\n".utf8) }
+    bytes.append(contentsOf: "event: ".utf8)
+    bytes.append(contentsOf: event.name.utf8)
+    bytes.append(contentsOf: "\ndata: ".utf8)
+    bytes.append(contentsOf: event.data)
+    bytes.append(contentsOf: "\n\n".utf8)
   }
 
   func cut() {
@@ -62,9 +79,14 @@ final class TurnStream: TurnStreamSubscriber, OpenStream {
     case .success(.ended): exchange.answerNothing()
     case .success(.attached(let attachment)):
       guard !isOver else { return attachment.cancel() }
+      exchange.beginEvents(fields)
+      if exchange.isHeadOnly {
+        attachment.cancel()
+        isOver = true
+        return exchange.end()
+      }
       self.attachment = attachment
       context.opened(self)
-      exchange.beginEvents(fields)
       scheduleKeepAlive()
     }
   }

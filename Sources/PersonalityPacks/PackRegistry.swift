@@ -12,7 +12,8 @@ package final class PackRegistry: PersonalityCatalog {
   private var idsByDigest: [String: String] = [:]
   /// Everything that was refused: folder's name and why.
   package private(set) var refusals: [(name: String, failure: PackFailure)] = []
-  private let defaultName: String?
+  /// `packs.default`; may change while the node runs.
+  package var defaultName: String?
 
   /// `defaultName` is `packs.default`: without it the first by name is the default. Fails only when
   /// the folder as a whole cannot be read.

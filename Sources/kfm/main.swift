@@ -1,5 +1,3 @@
 import Commands
 
-CommandLineProcess.run(CommandLine.arguments) { _ throws(CommandFailure) in
-  throw CommandFailure(.failed, "this build has no node")
-}
+CommandLineProcess.run(CommandLine.arguments, serve: NodeServer.serve)

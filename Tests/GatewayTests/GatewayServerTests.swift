@@ -62,6 +62,20 @@ import UringIO
     }
   }
 
+  /// A stream is given to who names its type, and JSON to everybody else.
+  @Test(arguments: [
+    ("text/event-stream", true), ("application/json, Text/Event-Stream;q=0.5", true),
+    ("*/*", false), ("text/*", false), ("text/event-streams", false), ("", false),
+  ])
+  func theTypeOfAnswerIsNegotiated(accept: String, isStream: Bool) throws {
+    try GatewayHarness.run { node in
+      let client = try node.open("POST", "/v1/turns", Self.message, ["Accept": accept])
+      #expect(node.until { client.head != nil })
+      #expect(client.head?.status == (isStream ? 200 : 202))
+      client.close()
+    }
+  }
+
   @Test(arguments: ErrorCode.allCases.filter { $0.status != nil })
   func everyRefusalOfTheEngineKeepsItsStatus(code: ErrorCode) throws {
     try GatewayHarness.run { node in
@@ -209,6 +223,20 @@ import UringIO
     }
   }
 
+  @Test func theNamesMayChangeWhileItRuns() throws {
+    var options = GatewayOptions()
+    options.allowedHosts = ["one.example"]
+    // Spelled out: `try` inside macros alone does not make a closure throw.
+    try GatewayHarness.run(options: options) { (node: GatewayHarness) throws in
+      #expect(try status(node, "one.example") == 200)
+      #expect(try status(node, "two.example") == 403)
+      node.gateway.allow(hosts: ["two.example"], origins: [])
+      #expect(try status(node, "one.example") == 403)
+      #expect(try status(node, "two.example") == 200)
+      #expect(try status(node, "127.0.0.1:1") == 200)
+    }
+  }
+
   @Test func theUnixSocketKnowsNoHostRule() throws {
     let path = "/tmp/kfm-gateway-\(getpid()).sock"
     try GatewayHarness.run(unixSocketPath: path) { node in
@@ -303,6 +331,7 @@ import UringIO
           #"kfm_bus_lag_messages{topic="agent.turns.requests",partition="1",group="engine"} 1"#))
       #expect(lines.contains("# TYPE kfm_turns_total counter"))
       #expect(lines.contains("kfm_http_requests_total 1"))
+      #expect(lines.contains("# TYPE kfm_ring_enters_total counter"))
     }
   }
 
@@ -361,6 +390,10 @@ import UringIO
       client.close()
       #expect(node.until { node.bus.watchCount == 0 })
     }
+  }
+
+  private func status(_ node: GatewayHarness, _ host: String) throws -> Int {
+    try node.ask("GET", "/health/live", nil, ["Host": host]).status
   }
 
   private static func resource(_ id: ULID, _ status: TurnStatus) -> TurnResource {

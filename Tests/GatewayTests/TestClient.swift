@@ -58,6 +58,9 @@ final class TestClient {
     socket = nil
   }
 
+  /// Everything received.
+  var text: String { String(decoding: received, as: UTF8.self) }
+
   /// Status line and fields, once they are there.
   var head: (status: Int, fields: [String: String])? {
     guard let end = headEnd else { return nil }

@@ -72,6 +72,29 @@ import UringIO
     }
   }
 
+  @Test func aHeadIsAnsweredAndLeavesNothing() throws {
+    try GatewayHarness.run { node in
+      let client = try node.open("HEAD", "/v1/turns/\(FakeTurns.turnID)/events")
+      #expect(node.until { client.head != nil })
+      #expect(client.head?.status == 200)
+      #expect(node.turns.attachments[0].isCancelled)
+      client.send("GET", "/health/live")
+      #expect(node.until { client.text.hasSuffix(#"{"status":"ok"}"#) })
+      client.close()
+    }
+  }
+
+  /// Data of several lines, which an engine does not send, is framed as the standard has it.
+  @Test func linesOfDataStayLines() throws {
+    try GatewayHarness.run { node in
+      let (client, attachment) = try node.events()
+      attachment.subscriber?.receive([event("turn.failed", 1, "{\n}")])
+      #expect(node.until { client.answer != nil })
+      #expect(client.answer?.text == "id: 65536.1\nevent: turn.failed\ndata: {\ndata: }\n\n")
+      client.close()
+    }
+  }
+
   @Test func afterTheTerminalThereIsNothing() throws {
     try GatewayHarness.run { node in
       node.turns.terminalID = "65536.9"

@@ -38,11 +38,18 @@ final class RawClient {
     #expect(harness.until { hasEnded }, "still open", sourceLocation: location)
   }
 
-  /// Answers so far, told by their status lines.
+  /// Answers so far, told by their status lines (no test sends `HTTP/1.1 ` in a body).
   var statuses: [Int] {
-    text.split(separator: "\r\n").compactMap { line in
-      line.hasPrefix("HTTP/1.1 ") ? Int(line.dropFirst(9).prefix(3)) : nil
+    var found: [Int] = []
+    let mark = Array("HTTP/1.1 ".utf8)
+    var at = 0
+    while at + 12 <= received.count {
+      if received[at] == mark[0], received[at..<at + 9].elementsEqual(mark) {
+        found.append(Int(String(decoding: received[at + 9..<at + 12], as: UTF8.self)) ?? 0)
+      }
+      at += 1
     }
+    return found
   }
 }
 

@@ -167,12 +167,10 @@ private func quick(_ change: (inout HTTPLimits) -> Void) -> HTTPLimits {
       let responder = server.waiting[0].responder
       let piece = [UInt8](repeating: 0x79, count: 10_000)
       var queuedMax = 0
-      let isCut = harness.until {
-        let isOpen = piece.withUnsafeBytes { responder.write($0) }
+      while piece.withUnsafeBytes({ responder.write($0) }) {
         queuedMax = max(queuedMax, responder.queuedBytes)
-        return !isOpen
+        harness.loop.runOnce()
       }
-      #expect(isCut)
       #expect(queuedMax <= HTTPLimits.responseQueueBytesMax + 20_000)
       #expect(server.gone == [.slow])
       #expect(!responder.isOpen)

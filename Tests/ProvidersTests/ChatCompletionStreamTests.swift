@@ -141,7 +141,8 @@ struct StreamRun {
 
   @Test func whatIsUnknownIsIgnored() {
     let transcript =
-      "event: message\nid: 7\nretry: 10\ndata: {\"x\":[{\"y\":\"}\"}],\"choices\":null,\"usage\":null,\"error\":null}\n\n"
+      "event: message\nid: 7\nretry: 10\n"
+      + #"data: {"x":[{"y":"}"}],"choices":null,"usage":null,"error":null}"# + "\n\n"
       + Chunks.delta(#"{"content":null,"reasoning_content":"hm","reasoning":"hm","z":{}}"#)
       + Chunks.delta(#"{"role":"assistant","content":"ok"}"#, finish: #""brand_new""#)
       + "data: {\"choices\":[]}\n\n" + "data: {}\n\n" + Chunks.done
@@ -161,7 +162,9 @@ struct StreamRun {
 
   @Test func theLastUsageHolds() {
     func usage(_ tokens: Int) -> String {
-      #"data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":\#(tokens),"completion_tokens_details":null}}"#
+      #"data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}],"#
+        + #""usage":{"prompt_tokens":9,"completion_tokens":\#(tokens),"#
+        + #""completion_tokens_details":null}}"#
         + "\n\n"
     }
     let run = StreamRun(usage(1) + usage(2) + usage(3))
@@ -186,10 +189,10 @@ struct StreamRun {
     let run = StreamRun(
       Chunks.delta(#"{"refusal":"I cannot "}"#) + Chunks.delta(#"{"refusal":"do that."}"#)
         + Chunks.stop)
-    #expect(run.code == .contentPolicy)
     #expect(
-      run.failure?.message ?? "p: the model refused: I cannot do that."
-        == "p: the model refused: I cannot do that.")
+      run.outcome
+        == .failure(
+          TurnFailure(.contentPolicy, "p: the model refused: I cannot do that.")))
   }
 
   @Test func doneWithoutAReasonIsAnEnd() {
@@ -200,7 +203,11 @@ struct StreamRun {
 
   @Test func aWholeAnswerIsReadToo() {
     let body =
-      #"{"id":"1","choices":[{"index":0,"finish_reason":"tool_calls","message":{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"b","type":"function","function":{"name":"g","arguments":"{\"x\":1}"}}]}}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#
+      #"{"id":"1","choices":[{"index":0,"finish_reason":"tool_calls","#
+      + #""message":{"role":"assistant","content":null,"tool_calls":["#
+      + #"{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},"#
+      + #"{"id":"b","type":"function","function":{"name":"g","arguments":"{\"x\":1}"}}]}}],"#
+      + #""usage":{"prompt_tokens":1,"completion_tokens":2}}"#
     let run = StreamRun("data: \(body)\n\n")
     #expect(
       run.answer?.toolCalls == [

@@ -105,7 +105,7 @@ final class FakeModelDirectory {
       #expect(pid > 0 && kill(pid, 0) == 0)
       server.stop()
       #expect(failure?.code == .providerUnavailable && !cancelled)
-      #expect(harness.until { kill(pid, 0) != 0 })
+      #expect(harness.untilSeen { kill(pid, 0) != 0 })
     }
   }
 
@@ -129,7 +129,7 @@ final class FakeModelDirectory {
 
   private func readPID(_ path: String, _ harness: LoopHarness) -> Int32 {
     var pid: Int32 = 0
-    _ = harness.until {
+    _ = harness.untilSeen {
       guard let log = fopen("\(path)/log", "r") else { return false }
       defer { fclose(log) }
       var text = [CChar](repeating: 0, count: 32)

@@ -129,7 +129,8 @@ import UringIO
 
   @Test func aServerThatDoesNotStream() throws {
     var answer = ScriptedAnswer.stream(
-      #"{"choices":[{"message":{"content":"whole"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":1}}"#
+      #"{"choices":[{"message":{"content":"whole"},"finish_reason":"stop"}],"#
+        + #""usage":{"prompt_tokens":5,"completion_tokens":1}}"#
     )
     answer.fields = ["Content-Type: application/json"]
     let recorder = try run(answer)

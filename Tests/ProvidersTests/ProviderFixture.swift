@@ -149,11 +149,38 @@ enum Chunks {
   static let role = delta(#"{"role":"assistant","content":"","refusal":null}"#)
   static let stop = delta("{}", finish: #""stop""#)
   static let usage =
-    #"data: {"choices":[],"usage":{"prompt_tokens":21,"completion_tokens":3,"total_tokens":24,"prompt_tokens_details":{"cached_tokens":8}}}"#
+    #"data: {"choices":[],"usage":{"prompt_tokens":21,"completion_tokens":3,"total_tokens":24,"#
+    + #""prompt_tokens_details":{"cached_tokens":8}}}"#
     + "\n\n"
   static let done = "data: [DONE]\n\n"
 
   static func answer(_ words: [String]) -> String {
     role + words.map { text($0) }.joined() + stop + usage + done
+  }
+}
+
+extension LoopHarness {
+  /// As `until`, for what changes outside the loop and wakes nobody: looks again every few
+  /// milliseconds.
+  func untilSeen(_ condition: () -> Bool) -> Bool {
+    let ticker = Ticker(loop)
+    defer { ticker.cancel() }
+    return until(condition)
+  }
+
+  private final class Ticker: Cancellable {
+    private let loop: EventLoop
+    private var timer: (any Cancellable)?
+
+    init(_ loop: EventLoop) {
+      self.loop = loop
+      tick()
+    }
+
+    func cancel() { timer?.cancel() }
+
+    private func tick() {
+      timer = loop.schedule(after: .milliseconds(5)) { [weak self] in self?.tick() }
+    }
   }
 }

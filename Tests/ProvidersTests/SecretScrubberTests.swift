@@ -23,7 +23,7 @@ import Testing
     "scripted failure", "The model `gpt-4.1-mini-2025-04-14` does not exist",
     "maximum context length is 8192 tokens, however you requested 12345",
     "claude-3-5-sonnet-20241022", "meta-llama/Llama-3.3-70B-Instruct-Turbo",
-    "req_1b2c3d4e5f", "123e4567-e89b-12d3-a456-426614174000", "pip install sk-learn",
+    "req_1b2c3d4e5f", "123e4567-e89b-12d3-a456-426614174000", "pip install scikit-learn",
     "Invalid value for 'response_format.json_schema.schema'", "naïve 東京 🦊",
     "an internationalisation configuration", "",
   ])

@@ -85,10 +85,10 @@ struct SandboxLimitTests {
       let runner = makeRunner(harness)
       var outcomes = 0
       let run = runner.run(invocation(pack: pack.path)) { _ in outcomes += 1 }
-      #expect(harness.until { !isGone(marker) })
+      #expect(harness.untilSeen { !isGone(marker) })
       run.cancel()
       run.cancel()
-      #expect(harness.until { isGone(marker) })
+      #expect(harness.untilSeen { isGone(marker) })
       #expect(outcomes == 0)
     }
   }
@@ -112,7 +112,7 @@ struct SandboxLimitTests {
   }
 
   private func waitUntilGone(_ marker: String) -> Bool {
-    (try? LoopHarness.run { $0.until { isGone(marker) } }) ?? false
+    (try? LoopHarness.run { $0.untilSeen { isGone(marker) } }) ?? false
   }
 
   /// No process of this machine has `marker` as an argument of sleep.
