@@ -10,13 +10,6 @@ import Testing
     CompletionScript.script(for: shell, table: ProgramRun.table)
   }
 
-  /// The scripts put texts of the table in single quotes.
-  @Test func nothingInTheTableEndsAQuote() {
-    for definition in ProgramRun.table.definitions {
-      for flag in definition.allFlags { #expect(!flag.summary.contains("'")) }
-    }
-  }
-
   @Test(arguments: CompletionScript.Shell.allCases)
   func everyFlagStandsInTheScript(shell: CompletionScript.Shell) {
     let script = Self.script(shell)
