@@ -84,7 +84,7 @@ int kfm_spawn(const struct kfm_spawn_request *request, int *pid_descriptor, cons
     return -fork_error;
   }
   if (outcome.code != 0) {
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {}
+    kfm_reap_killed(pid);
     *step = outcome.step;
     return -outcome.code;
   }
@@ -93,7 +93,7 @@ int kfm_spawn(const struct kfm_spawn_request *request, int *pid_descriptor, cons
   if (*pid_descriptor < 0) {
     int error = errno;
     kill(pid, SIGKILL);
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {}
+    kfm_reap_killed(pid);
     *step = "pidfd_open";
     return -error;
   }
@@ -106,6 +106,10 @@ int kfm_reap(int pid, int *code) {
   if (result <= 0) return result < 0 && errno != EINTR ? -1 : 0;
   *code = WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
   return 1;
+}
+
+void kfm_reap_killed(int pid) {
+  while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {}
 }
 
 int kfm_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }

@@ -49,7 +49,8 @@ package enum ExitStatus: Equatable, Sendable, CustomStringConvertible {
   }
 }
 
-/// A child process, waited for through its pidfd.
+/// A child process, waited for through its pidfd. When its loop closes before it has ended, it is
+/// killed with its group: there are no orphans and no zombies.
 package final class ChildProcess {
   package let pid: Int32
   package let pidDescriptor: Int32
@@ -75,7 +76,13 @@ package final class ChildProcess {
     watch = loop.poll(descriptor: pidDescriptor, events: .readable) { [self] _ in reap() }
   }
 
-  deinit { Glibc.close(pidDescriptor) }
+  deinit {
+    if exitStatus == nil {
+      kill(SIGKILL, group: true)
+      kfm_reap_killed(pid)
+    }
+    Glibc.close(pidDescriptor)
+  }
 
   /// Calls `body` once, when the process has ended; at once if it has already.
   package func onExit(_ body: @escaping (ExitStatus) -> Void) {

@@ -10,7 +10,7 @@ package struct RingFailure: Error, Equatable, Sendable, CustomStringConvertible 
   /// The error number `io_uring_setup` gave.
   package let code: Int32
 
-  init(code: Int32) {
+  package init(code: Int32) {
     self.code = code
     cause =
       switch code {

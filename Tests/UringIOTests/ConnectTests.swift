@@ -135,33 +135,3 @@ extension LoopHarness {
     return failure
   }
 }
-
-/// Listens on a unix socket and never accepts.
-private final class FullListener {
-  private let path: String
-  private let descriptor: Int32
-  private let waiting: Int32
-
-  init(path: String) throws {
-    self.path = path
-    descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-    waiting = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-    let size = socklen_t(MemoryLayout<sockaddr_un>.size)
-    withUnsafePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw in
-        #expect(bind(descriptor, raw, size) == 0)
-        #expect(listen(descriptor, 0) == 0)
-        #expect(connect(waiting, raw, size) == 0)
-      }
-    }
-  }
-
-  func close(unlinking: Bool = true) {
-    Glibc.close(waiting)
-    Glibc.close(descriptor)
-    if unlinking { unlink(path) }
-  }
-}

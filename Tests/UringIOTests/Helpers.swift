@@ -67,3 +67,58 @@ private final class ThreadBody {
 func openDescriptors() -> Set<Int32> {
   Set((0..<1_024).filter { fcntl($0, F_GETFD) >= 0 })
 }
+
+/// Listens on a unix socket and never accepts; its backlog is full, so the next connection waits.
+final class FullListener {
+  private let path: String
+  private let descriptor: Int32
+  private let waiting: Int32
+  private var isOpen = true
+
+  init(path: String) throws {
+    self.path = path
+    descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    waiting = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+    let size = socklen_t(MemoryLayout<sockaddr_un>.size)
+    withUnsafePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw in
+        #expect(bind(descriptor, raw, size) == 0)
+        #expect(listen(descriptor, 0) == 0)
+        #expect(connect(waiting, raw, size) == 0)
+      }
+    }
+  }
+
+  deinit { close() }
+
+  func close(unlinking: Bool = true) {
+    guard isOpen else { return }
+    isOpen = false
+    Glibc.close(waiting)
+    Glibc.close(descriptor)
+    if unlinking { unlink(path) }
+  }
+}
+
+/// A socket on a loop, and the other end in the hands of the test.
+final class SocketPair {
+  let socket: Socket
+  private let other: Int32
+
+  init(_ loop: EventLoop) throws {
+    var ends: [Int32] = [-1, -1]
+    #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
+    socket = Socket(loop: loop, descriptor: ends[0])
+    other = ends[1]
+  }
+
+  func put(_ bytes: [UInt8]) { #expect(write(other, bytes, bytes.count) == bytes.count) }
+
+  func close() {
+    socket.close()
+    _ = Glibc.close(other)
+  }
+}

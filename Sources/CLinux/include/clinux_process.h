@@ -26,6 +26,9 @@ int kfm_spawn(const struct kfm_spawn_request *request, int *pid_descriptor, cons
 /// 0 while it runs; -1 when there is no such child.
 int kfm_reap(int pid, int *code);
 
+/// Waits for a child that has been killed.
+void kfm_reap_killed(int pid);
+
 /// A pipe closed on exec. Returns 0, or -1 and errno.
 int kfm_pipe(int ends[2]);
 

@@ -1,0 +1,220 @@
+import Base
+import Events
+
+/// Takes one partition at start: folds its journal, reads back what its streams show, claims it,
+/// and publishes what a lost owner did not (SEMANTICS D7, D20).
+final class TakeOver {
+  /// A turn to go on with.
+  struct OpenTurn {
+    var request: TurnRequest
+    var accepted: TurnAccepted
+    var entries: [PartitionFold.Entry]
+    var stream: TurnStream
+  }
+
+  struct Outcome {
+    var journal: PartitionJournal
+    var fold: PartitionFold
+    var open: [OpenTurn]
+    /// Streams of ended turns whose last records are on their way to the log again.
+    var ended: [ULID: TurnStream]
+    /// As the claim has them.
+    var takeovers: [ULID: Int]
+  }
+
+  private let partition: Int
+  private let events: EventPublisherSubscriber
+  private let timers: any TimerService
+  private let metrics: EngineMetrics
+  private let options: EngineOptions
+  private let streams: StreamReader
+  private var fold = PartitionFold()
+
+  init(
+    partition: Int, events: EventPublisherSubscriber, timers: any TimerService,
+    metrics: EngineMetrics, options: EngineOptions
+  ) {
+    self.partition = partition
+    self.events = events
+    self.timers = timers
+    self.metrics = metrics
+    self.options = options
+    streams = StreamReader(events: events)
+  }
+
+  func run(completion: @escaping (Result<Outcome, BusError>) -> Void) {
+    events.readAll(
+      TopicPartition(.journal, partition), from: 0,
+      { [self] record in
+        fold.apply(record)
+        return true
+      },
+      completion: { [self] result in
+        switch result {
+        case .failure(let error): completion(.failure(error))
+        case .success(let end): readStreams(journalEnd: end, completion)
+        }
+      })
+  }
+
+  /// The streams of turns that are open, or whose last records may not be published.
+  private func readStreams(
+    journalEnd: UInt64, _ completion: @escaping (Result<Outcome, BusError>) -> Void
+  ) {
+    var turnIDs = Set(fold.open.keys)
+    turnIDs.formUnion(fold.unpublished.compactMap { $0.record.turnID })
+    let start = fold.accepted.filter { turnIDs.contains($0.turnID) }.map(\.responsesOffset).min()
+    guard let start else {
+      return claim(journalEnd: journalEnd, [:], [], completion)
+    }
+    streams.read(turnIDs, partition: partition, from: start) { [self] result in
+      switch result {
+      case .failure(let error): completion(.failure(error))
+      case .success(let streams):
+        let order = fold.accepted.filter { fold.open[$0.turnID] != nil }
+        readRequests(order, 0, []) { [self] result in
+          switch result {
+          case .failure(let error): completion(.failure(error))
+          case .success(let requests):
+            claim(journalEnd: journalEnd, streams, requests, completion)
+          }
+        }
+      }
+    }
+  }
+
+  private func readRequests(
+    _ turns: [TurnAccepted], _ index: Int, _ found: [TurnRequest],
+    _ completion: @escaping (Result<[TurnRequest], BusError>) -> Void
+  ) {
+    guard index < turns.count else { return completion(.success(found)) }
+    let target = TopicPartition(.turnsRequests, partition)
+    events.read(target, at: turns[index].requestOffset) { [self] result in
+      switch result {
+      case .failure(let error): completion(.failure(error))
+      case .success(let record):
+        let request = record.flatMap { TurnRequest(record: $0) }
+        readRequests(turns, index + 1, found + (request.map { [$0] } ?? []), completion)
+      }
+    }
+  }
+
+  private func claim(
+    journalEnd: UInt64, _ streams: [ULID: TurnStream], _ requests: [TurnRequest],
+    _ completion: @escaping (Result<Outcome, BusError>) -> Void
+  ) {
+    let epoch = (fold.claim?.epoch ?? 0) + 1
+    let claim = OwnerClaim(
+      node: options.node, claim: events.makeClaim(), epoch: epoch, takeovers: fold.takeoversNext)
+    let journal = PartitionJournal(
+      partition: partition,
+      stamp: OwnerStamp(
+        epoch: epoch, claim: claim.claim, consumed: fold.consumed,
+        foldVersion: EngineLimits.foldVersion),
+      endOffset: journalEnd, events: events, timers: timers, metrics: metrics)
+    journal.record(
+      .claim(claim),
+      PartitionJournal.Labels(traceID: events.makeTraceID(), tenantID: nil, sessionID: nil))
+    let streams = publishAgain(on: journal, streams, epoch: epoch)
+    let open = requests.compactMap { request -> OpenTurn? in
+      guard let turn = fold.open[request.turnID] else { return nil }
+      return OpenTurn(
+        request: request, accepted: turn.accepted, entries: turn.entries,
+        stream: streams[request.turnID] ?? TurnStream(epoch: epoch))
+    }
+    completion(
+      .success(
+        Outcome(
+          journal: journal, fold: fold, open: open, ended: streams.filter { $0.value.isEnded },
+          takeovers: claim.takeovers)))
+  }
+
+  // MARK: Publishing again
+
+  private func publishAgain(
+    on journal: PartitionJournal, _ read: [ULID: TurnStream], epoch: UInt64
+  ) -> [ULID: TurnStream] {
+    var streams = read
+    for entry in fold.unpublished {
+      if let (topic, type) = entry.record.publishedAs {
+        journal.republish(topic, record(entry, topic, type, entry.payload))
+      }
+      guard let turnID = entry.record.turnID, entry.record.streamEvent != nil else { continue }
+      var stream = streams[turnID] ?? TurnStream()
+      restore(entry, of: turnID, in: &stream, journal, epoch)
+      streams[turnID] = stream
+    }
+    return streams
+  }
+
+  /// Makes the stream show a settled record: nothing when it does already, the record as it was
+  /// when its place is the next, and behind a reset when something before it never got through.
+  private func restore(
+    _ entry: PartitionFold.Entry, of turnID: ULID, in stream: inout TurnStream,
+    _ journal: PartitionJournal, _ epoch: UInt64
+  ) {
+    let eventID = publishedEventID(entry.envelope.eventID, .turnsResponses)
+    guard !stream.records.contains(where: { $0.eventID == eventID }),
+      let event = entry.record.streamEvent, let position = entry.record.position
+    else { return }
+    if position.sequence == stream.sequenceNext, position.attempt >= stream.attempt {
+      stream.fold(
+        TurnStream.Record(
+          position: position, name: event.name, data: event.data, eventID: eventID),
+        discardFrom: nil)
+      republish(stream.records[stream.records.count - 1], entry, journal)
+      return
+    }
+    guard !stream.records.isEmpty else { return }
+    if stream.attempt < epoch << 16 {
+      let reset = stream.openEpoch(epoch, turnID: turnID, eventID: events.makeID())
+      republish(reset, entry, journal)
+    }
+    if case .finished(let step) = entry.record,
+      case .message(let text, _, _, _) = step.outcome.output, !text.isEmpty
+    {
+      let delta = stream.append(
+        name: "delta", data: deltaData(turnID: turnID, stepID: step.stepID, text: text),
+        eventID: events.makeID())
+      republish(delta, entry, journal)
+    }
+    republish(
+      stream.append(name: event.name, data: event.data, eventID: eventID), entry, journal)
+  }
+
+  private func republish(
+    _ streamRecord: TurnStream.Record, _ entry: PartitionFold.Entry, _ journal: PartitionJournal
+  ) {
+    let payload = responsePayload(
+      name: streamRecord.name, position: streamRecord.position, data: streamRecord.data)
+    var envelope = entry.envelope
+    envelope.eventID = streamRecord.eventID
+    envelope.type = "TurnResponseEvent.v1"
+    envelope.causationID = entry.envelope.eventID
+    journal.republish(.turnsResponses, envelope.record(payload: payload))
+  }
+
+  private func record(
+    _ entry: PartitionFold.Entry, _ topic: Topic, _ type: String, _ payload: [UInt8]
+  ) -> BusRecord {
+    var envelope = entry.envelope
+    envelope.eventID = publishedEventID(entry.envelope.eventID, topic)
+    envelope.type = type
+    envelope.causationID = entry.envelope.eventID
+    return envelope.record(payload: payload)
+  }
+}
+
+extension TurnStream {
+  /// Voids the text of a step that was cut short and opens `epoch`: the first record of a new
+  /// epoch is a reset (SEMANTICS D20).
+  mutating func openEpoch(_ epoch: UInt64, turnID: ULID, eventID: ULID) -> Record {
+    reset(
+      turnID: turnID, discardFrom: sequenceAfterText, attempt: epoch << 16, eventID: eventID)
+  }
+
+  /// The sequence after the last record that is no delta: where text begins anew.
+  var sequenceAfterText: UInt64 {
+    UInt64(records.lastIndex { $0.name != "delta" }.map { $0 + 1 } ?? 0) + 1
+  }
+}

@@ -1,0 +1,187 @@
+package import Base
+import Events
+
+// How turns end: exactly one terminal, settled before anybody is shown it (SEMANTICS D11, D21).
+
+extension TurnManager {
+  func armDeadline(_ live: LiveTurn) {
+    let left = live.request.deadline.microseconds &- now.microseconds
+    let delay = Nanoseconds(max(0, left) &* 1_000)
+    live.deadlineTimer = timers.schedule(after: delay) { [self, weak live] in
+      guard let live else { return }
+      cancel(
+        live, TurnFailure(.deadlineExceeded, "the turn's deadline has passed", retryable: false))
+    }
+  }
+
+  /// Ends a turn from outside: calls are aborted now, the records follow.
+  func cancel(_ live: LiveTurn, _ failure: TurnFailure) {
+    guard !live.isEnding else { return }
+    flushText(live)
+    let texts = live.executions.mapValues(\.text)
+    let started = live.executions.mapValues(\.startedAt)
+    for execution in live.executions.values { execution.abort() }
+    live.executions = [:]
+    let clock = timers.clock.monotonic()
+    let records = live.machine.cancellation(failure, at: now, nodeTime: nodeTime(live)) { index in
+      let text = texts[index] ?? ""
+      return StepOutcome(
+        status: .cancelled, output: text.isEmpty ? .none : StepProcessor.partial(text),
+        failure: failure, usage: Self.estimate(text),
+        duration: started[index].map { clock - $0 } ?? .zero)
+    }
+    for record in records {
+      if case .ended(let end) = record {
+        finish(live, end)
+      } else {
+        self.record(record, live)
+      }
+    }
+  }
+
+  /// A call that was aborted tells no usage: what was seen of it is estimated.
+  private static func estimate(_ text: String) -> Usage {
+    var usage = Usage()
+    guard !text.isEmpty else { return usage }
+    usage.tokensOut = ContextManager.tokens(in: text)
+    usage.estimated = true
+    return usage
+  }
+
+  /// Ends a turn as failed, whatever its steps were doing.
+  func end(_ live: LiveTurn, _ failure: TurnFailure) {
+    guard case .ended(let end) = live.machine.failure(failure, at: now) else { return }
+    finish(live, end)
+  }
+
+  /// Records the end; it is shown once it is settled.
+  func finish(_ live: LiveTurn, _ end: TurnEnded) {
+    guard !live.isEnding, let journal = owner(of: live.session).journal else { return }
+    live.isEnding = true
+    live.deadlineTimer?.cancel()
+    var end = end
+    end.published = journal.publishedMark
+    end.position = live.stream.positionNext
+    let record = JournalRecord.ended(end)
+    var eventID = ULID(value: 0)
+    eventID = journal.record(record, live.labels) { [self] offset in
+      settled(live, end, publishedEventID(eventID, .turnsResponses), offset)
+    }
+    live.machine.apply(record)
+  }
+
+  private func settled(_ live: LiveTurn, _ end: TurnEnded, _ eventID: ULID, _ offset: UInt64) {
+    let record = live.stream.append(
+      name: "turn.\(end.status.rawValue)", data: end.streamData, eventID: eventID)
+    live.unshown.append(record.event)
+    showNow(live)
+    live.subscribers = []
+    remember(live, end, offset)
+    count(live, end)
+    leave(live)
+  }
+
+  private func remember(_ live: LiveTurn, _ end: TurnEnded, _ offset: UInt64) {
+    let session = live.session
+    self.live[live.turnID] = nil
+    endedStreams.insert(live.stream, for: live.turnID)
+    guard let index = session.index(of: live.turnID) else { return }
+    session.turns[index].status = end.status
+    session.turns[index].endedOffset = offset
+    let exchange = HistoryStore.exchange(userMessage: live.request.userMessage, end)
+    history.keep(exchange, at: index, in: session) { Array(self.sessions.values) }
+  }
+
+  private func count(_ live: LiveTurn, _ end: TurnEnded) {
+    let duration = Nanoseconds(
+      (end.finishedAt.microseconds - end.createdAt.microseconds) &* 1_000)
+    let hasRun = live.startedAt != nil
+    metrics.turnEnded(
+      end.status, duration: duration, overhead: hasRun ? nodeTime(live) : nil)
+    if hasRun { metrics.turnsRunning.add(-1) }
+    logger.info(
+      "turn ended", trace: live.request.traceID,
+      [
+        "turn_id": .string(live.turnID.description), "session_id": .string(live.session.id),
+        "status": .string(end.status.rawValue), "duration_ms": .int(duration.milliseconds),
+        "code": end.terminal["error"]?["code"] ?? .null,
+      ])
+  }
+
+  /// Lets the session's next turn through, and whoever waits for the engine to come to rest.
+  private func leave(_ live: LiveTurn) {
+    let session = live.session
+    if session.running === live {
+      session.running = nil
+    } else {
+      session.queue.removeAll { $0 === live }
+    }
+    let owner = owner(of: session)
+    owner.aloneQueue.removeAll { $0 === live }
+    if owner.alone === live {
+      owner.alone = nil
+      resumeNextAlone(owner)
+    }
+    runNext(in: session)
+    checkDrained()
+  }
+
+  // MARK: Drain
+
+  /// Stops taking turns; running ones may finish within `timeout`, the rest is left for the next
+  /// start. `completion` is called when the last record is on the log.
+  package func drain(timeout: Nanoseconds, completion: @escaping () -> Void) {
+    guard !isDraining else { return }
+    isDraining = true
+    let deadline = timers.schedule(after: timeout) { [self] in abandonRunning() }
+    drainWaiter = { [self] in
+      deadline.cancel()
+      release(completion)
+    }
+    timers.schedule(after: .zero) { [self] in checkDrained() }
+  }
+
+  func checkDrained() {
+    guard isDraining, let waiter = drainWaiter else { return }
+    guard !sessions.values.contains(where: { $0.running != nil }) else { return }
+    drainWaiter = nil
+    waiter()
+  }
+
+  /// Time is up: calls are aborted, and nothing is recorded about them, so that the next owner
+  /// runs them again.
+  private func abandonRunning() {
+    for session in sessions.values {
+      guard let live = session.running else { continue }
+      for execution in live.executions.values { execution.abort() }
+      live.executions = [:]
+      live.isEnding = true
+      live.deadlineTimer?.cancel()
+      session.running = nil
+    }
+    checkDrained()
+  }
+
+  private func release(_ completion: @escaping () -> Void) {
+    var left = partitions.count
+    func done() {
+      left -= 1
+      if left == 0 { completion() }
+    }
+    guard left > 0 else { return completion() }
+    for owner in partitions {
+      guard let journal = owner.journal, owner.fault == nil else {
+        timers.schedule(after: .zero, done)
+        continue
+      }
+      journal.whenIdle { [self] in
+        let labels = PartitionJournal.Labels(
+          traceID: events.makeTraceID(), tenantID: nil, sessionID: nil)
+        journal.record(.released(OwnerReleased(published: journal.publishedMark)), labels) { _ in
+          journal.close()
+          done()
+        }
+      }
+    }
+  }
+}

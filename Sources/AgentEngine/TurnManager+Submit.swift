@@ -1,0 +1,265 @@
+import Base
+package import Events
+
+// How turns come in: the gateway's submissions, and TurnEvents found on the log.
+
+extension TurnManager {
+  package func submit(
+    _ submission: TurnSubmission,
+    completion: @escaping (Result<TurnAdmission, Problem>) -> Void
+  ) {
+    let answer: (Result<TurnAdmission, Problem>) -> Void = { [timers] result in
+      timers.schedule(after: .zero) { completion(result) }
+    }
+    do throws(Problem) {
+      let personality = try personality(for: submission)
+      let sessionID = submission.sessionID ?? newSessionID(submission)
+      switch try repeated(submission, sessionID) {
+      case .no: break
+      case .known(let admission): return answer(.success(admission))
+      case .unconfirmed(let turnID):
+        // It is answered with the first one's acknowledgement.
+        pendingRepeats[turnID, default: []].append(completion)
+        return
+      }
+      let session = try admit(submission, sessionID)
+      append(submission, session, personality, completion)
+    } catch {
+      answer(.failure(error))
+    }
+  }
+
+  private func personality(for submission: TurnSubmission) throws(Problem) -> Personality {
+    guard !isDraining else {
+      throw Problem(
+        .nodeDraining, "the node is stopping and takes no new turns", retryAfterSeconds: 5)
+    }
+    if let id = submission.personalityID {
+      guard let found = services.personalities.personality(id: id) else {
+        throw Problem(
+          .personalityNotFound, "there is no personality \(id)", pointer: "/personality_id")
+      }
+      return found
+    }
+    guard let found = services.personalities.defaultPersonality else {
+      throw Problem(.personalityNotFound, "the node has no personality that serves")
+    }
+    return found
+  }
+
+  /// With a key and no session the session follows from the key, so that a repeat finds the turn
+  /// (SEMANTICS D25).
+  private func newSessionID(_ submission: TurnSubmission) -> String {
+    guard let key = submission.idempotencyKey else { return events.makeID().description }
+    let principal = submission.principal
+    let scope = [principal.tenantID, principal.subject, "/v1/turns", key]
+      .joined(separator: "\u{0}")
+    return "key-" + SHA256Digest(of: scope).description.prefix(32)
+  }
+
+  private enum Repeat {
+    case no
+    case known(TurnAdmission)
+    case unconfirmed(ULID)
+  }
+
+  /// Whether the submission repeats an earlier one under its idempotency key.
+  private func repeated(_ submission: TurnSubmission, _ sessionID: String) throws(Problem)
+    -> Repeat
+  {
+    guard let key = submission.idempotencyKey, let session = sessions[sessionID],
+      session.belongs(to: submission.principal)
+    else { return .no }
+    session.forgetKeys(
+      before: now.adding(Nanoseconds(-EngineLimits.idempotencyKept.count)))
+    guard let known = session.idempotency[key] else { return .no }
+    guard known.bodyDigest == submission.bodyDigest else {
+      throw Problem(
+        .idempotencyKeyReused, "the Idempotency-Key was used before with another body")
+    }
+    guard sessionOfTurn[known.turnID] != nil else { return .unconfirmed(known.turnID) }
+    return .known(TurnAdmission(turnID: known.turnID, sessionID: sessionID, replayed: true))
+  }
+
+  private func admit(_ submission: TurnSubmission, _ sessionID: String) throws(Problem)
+    -> SessionState
+  {
+    if let session = sessions[sessionID], !session.belongs(to: submission.principal) {
+      throw Problem(.sessionNotFound, "there is no session \(sessionID)", pointer: "/session_id")
+    }
+    let session = session(sessionID, submission.principal)
+    if let fault = owner(of: session).fault {
+      throw Problem(
+        .busUnavailable, "the session's partition does not serve: \(fault)", retryAfterSeconds: 5)
+    }
+    guard session.waiting < options.queueMax || session.running == nil else {
+      throw Problem(
+        .queueFull,
+        "the session has \(options.queueMax) turns waiting already (engine.queue_max)",
+        retryAfterSeconds: 1)
+    }
+    return session
+  }
+
+  private func append(
+    _ submission: TurnSubmission, _ session: SessionState, _ personality: Personality,
+    _ completion: @escaping (Result<TurnAdmission, Problem>) -> Void
+  ) {
+    let created = now
+    let request = TurnRequest(
+      submission: submission, turnID: events.makeTurnID(session: session.id),
+      sessionID: session.id, personalityID: personality.id,
+      deadline: submission.deadline ?? created.adding(options.turnDeadline),
+      createdAt: created, eventID: events.makeID())
+    session.unconfirmed += 1
+    if let key = request.idempotencyKey {
+      session.idempotency[key] = SessionState.IdempotentTurn(
+        turnID: request.turnID, bodyDigest: request.bodyDigest, createdAt: created)
+    }
+    let batch = PartitionBatch(
+      TopicPartition(.turnsRequests, session.partition), [request.record])
+    events.bus.append([batch]) { [self] result in
+      session.unconfirmed -= 1
+      var answer: Result<TurnAdmission, Problem>
+      switch result {
+      case .success(let offsets):
+        let owner = owner(of: session)
+        owner.confirmed[offsets[0]] = request
+        drainConfirmed(owner)
+        answer = .success(
+          TurnAdmission(turnID: request.turnID, sessionID: session.id, replayed: false))
+      case .failure(let error):
+        if let key = request.idempotencyKey { session.idempotency[key] = nil }
+        answer = .failure(Problem(error))
+      }
+      completion(answer)
+      if case .success(var admission) = answer {
+        admission.replayed = true
+        answer = .success(admission)
+      }
+      for waiter in pendingRepeats.removeValue(forKey: request.turnID) ?? [] { waiter(answer) }
+    }
+  }
+
+  // MARK: Taking turns
+
+  /// Takes acknowledged turns in the order of their offsets; what lies between is read first.
+  private func drainConfirmed(_ owner: PartitionOwner) {
+    while let request = owner.confirmed.removeValue(forKey: owner.consumed.requests) {
+      take(request, at: owner.consumed.requests, appended: now, owner)
+    }
+    if !owner.confirmed.isEmpty { catchUp(owner) }
+  }
+
+  /// Reads requests/p from where it is consumed to its end.
+  func catchUp(_ owner: PartitionOwner, completion: @escaping (BusError?) -> Void = { _ in }) {
+    guard !owner.isCatchingUp else { return completion(nil) }
+    owner.isCatchingUp = true
+    events.readAll(
+      TopicPartition(.turnsRequests, owner.partition), from: owner.consumed.requests,
+      { [self] record in
+        owner.confirmed[record.offset] = nil
+        guard record.offset >= owner.consumed.requests else { return true }
+        if let request = TurnRequest(record: record) {
+          take(request, at: record.offset, appended: record.appendTime, owner)
+        } else {
+          refuse(record, owner)
+        }
+        return true
+      },
+      completion: { result in
+        owner.isCatchingUp = false
+        owner.confirmed = owner.confirmed.filter { $0.key >= owner.consumed.requests }
+        if case .failure(let error) = result { completion(error) } else { completion(nil) }
+      })
+  }
+
+  /// Takes one TurnEvent (SEMANTICS D10, D12): recorded as accepted before it waits in its queue.
+  private func take(
+    _ request: TurnRequest, at offset: UInt64, appended: Timestamp, _ owner: PartitionOwner
+  ) {
+    guard offset >= owner.consumed.requests, let journal = owner.journal else { return }
+    owner.consumed.requests = offset + 1
+    guard sessionOfTurn[request.turnID] == nil else { return }
+    let session = session(request.sessionID, request.principal)
+    guard session.partition == owner.partition, session.belongs(to: request.principal) else {
+      return
+    }
+    if let key = request.idempotencyKey {
+      if let known = session.idempotency[key], known.turnID != request.turnID { return }
+      session.idempotency[key] = SessionState.IdempotentTurn(
+        turnID: request.turnID, bodyDigest: request.bodyDigest, createdAt: request.createdAt)
+    }
+    accept(request, at: offset, session, journal)
+    let age = Nanoseconds((appended.microseconds - request.createdAt.microseconds) &* 1_000)
+    if age > EngineLimits.staleAfter, let live = live[request.turnID] {
+      end(live, TurnFailure(.staleTurn, "the turn was older than 24 h when it came"))
+    }
+    runNext(in: session)
+  }
+
+  private func accept(
+    _ request: TurnRequest, at offset: UInt64, _ session: SessionState,
+    _ journal: PartitionJournal
+  ) {
+    let personality = services.personalities.personality(id: request.personalityID)
+    let responses = TopicPartition(.turnsResponses, session.partition)
+    let accepted = TurnAccepted(
+      request: request, packDigest: personality?.digest ?? "", requestOffset: offset,
+      responsesOffset: events.bus.endOffset(of: responses))
+    let live = LiveTurn(
+      machine: TurnMachine(
+        request: request, personality: personality ?? .missing(request.personalityID)),
+      stream: TurnStream(epoch: journal.stamp.epoch), session: session)
+    self.live[request.turnID] = live
+    session.turns.append(
+      SessionState.TurnReference(
+        turnID: request.turnID, status: .queued, createdAt: request.createdAt,
+        requestOffset: offset, responsesOffset: accepted.responsesOffset))
+    index(request.turnID, session)
+    session.queue.append(live)
+    record(.accepted(accepted), live)
+    if personality == nil {
+      end(
+        live, TurnFailure(.packUnavailable, "there is no personality \(request.personalityID)"))
+    } else {
+      armDeadline(live)
+    }
+  }
+
+  /// A record that is no TurnEvent goes to the dead letters with its reason (SYSTEM, "Events").
+  private func refuse(_ record: PolledRecord, _ owner: PartitionOwner) {
+    owner.consumed.requests = record.offset + 1
+    let payload: JSON = [
+      "reason": "no_turn_event", "topic": .string(Topic.turnsRequests.name),
+      "partition": .int(Int64(owner.partition)), "offset": .int(Int64(record.offset)),
+      "data_base64": .string(Base64.encode(record.payloadBytes)),
+    ]
+    let letter = EventEnvelope(
+      eventID: events.makeID(), type: "DeadLetterEvent.v1", timestamp: now,
+      traceID: events.makeTraceID()
+    ).record(payload: payload.encoded)
+    let target = TopicPartition(.deadLetters, owner.partition)
+    events.bus.append([PartitionBatch(target, [letter])]) { [logger] result in
+      if case .failure(let error) = result {
+        logger.error("dead letter lost", ["error": .string("\(error)")])
+      }
+    }
+  }
+}
+
+extension Problem {
+  /// What a client is told when its event could not be appended.
+  init(_ error: BusError) {
+    switch error {
+    case .diskFull:
+      self.init(.diskFull, "the disk of the log is full", retryAfterSeconds: 1)
+    case .unavailable(let reason):
+      self.init(.busUnavailable, "the log does not take events: \(reason)", retryAfterSeconds: 5)
+    case .recordTooLarge(let limit):
+      self.init(.fieldInvalid, "the turn is larger than the log's limit of \(limit) bytes")
+    case .unknownPartition, .damaged:
+      self.init(.busUnavailable, "the session's partition does not serve", retryAfterSeconds: 5)
+    }
+  }
+}

@@ -1,0 +1,202 @@
+import Base
+import Events
+
+/// Makes the segment files durable and says so in the checkpoint, so that a journal file can be
+/// written over. One runs at a time; a failed one leaves the journal as it is and can be tried
+/// again, unless a sync failed.
+final class Checkpointer {
+  private let storage: any LoopStorage
+  private let files: SegmentFiles
+  private let flusher: SegmentFlusher
+  private let table: PartitionTable
+  private let metrics: LogMetrics
+  private(set) var isRunning = false
+
+  init(
+    storage: any LoopStorage, files: SegmentFiles, flusher: SegmentFlusher,
+    table: PartitionTable, metrics: LogMetrics
+  ) {
+    self.storage = storage
+    self.files = files
+    self.flusher = flusher
+    self.table = table
+    self.metrics = metrics
+  }
+
+  typealias Completion = (Result<Void, CommitFailure>) -> Void
+
+  /// Everything committed so far goes to the segments; then journals up to `generation` may be
+  /// released. `offsets` gives the consumer groups' offsets as they are then.
+  func run(
+    releasing generation: UInt64, offsets: @escaping () -> GroupOffsets,
+    completion: @escaping Completion
+  ) {
+    precondition(!isRunning, "one checkpoint runs at a time")
+    isRunning = true
+    let finish: Completion = { [self] result in
+      isRunning = false
+      completion(result)
+    }
+    let sweep = Sweep(table.all.filter { $0.needsCheckpoint }) { [self] log, done in
+      settle(log, done)
+    }
+    sweep.start { [self] result in
+      guard case .success = result else { return finish(result) }
+      syncDirectories { [self] result in
+        guard case .success = result else { return finish(result) }
+        save(releasing: generation, offsets(), finish)
+      }
+    }
+  }
+
+  // MARK: Partitions
+
+  /// A segment and how much of it a sync is to cover.
+  private struct Part {
+    var segment: Segment
+    var size: Int
+  }
+
+  /// Flushes one partition and syncs its files. Sizes and end are taken at one moment: the
+  /// checkpoint must not name bytes of records that it does not count.
+  private func settle(_ log: PartitionLog, _ completion: @escaping Completion) {
+    flusher.flush(log) { [self] result in
+      if case .failure(let failure) = result { return completion(.failure(.write(failure))) }
+      let end = log.flushedEnd
+      let time = log.flushedTime
+      let parts = log.segments.filter { $0.isDirty }.map { Part(segment: $0, size: $0.size) }
+      sync(parts[...]) { result in
+        if case .success = result {
+          for part in parts { part.segment.syncedSize = part.size }
+          log.syncedEnd = end
+          log.syncedTime = time
+        }
+        completion(result)
+      }
+    }
+  }
+
+  private func sync(_ parts: ArraySlice<Part>, _ completion: @escaping Completion) {
+    guard let part = parts.first else { return completion(.success(())) }
+    let file: any LoopFile
+    do throws(StorageFailure) {
+      file = try files.open(part.segment)
+    } catch {
+      return completion(.failure(.write(error)))
+    }
+    file.sync { [self] result in
+      if case .failure(let failure) = result { return completion(.failure(.sync(failure))) }
+      sync(parts.dropFirst(), completion)
+    }
+  }
+
+  // MARK: Directories and the checkpoint itself
+
+  private func syncDirectories(_ completion: @escaping Completion) {
+    let directories = flusher.takeUnsyncedDirectories()
+    func next(_ rest: ArraySlice<String>) {
+      guard let directory = rest.first else { return completion(.success(())) }
+      storage.syncDirectory(directory) { [self] result in
+        guard case .failure(let failure) = result else { return next(rest.dropFirst()) }
+        flusher.putBack(directories)
+        completion(.failure(.sync(failure)))
+      }
+    }
+    next(Array(directories)[...])
+  }
+
+  private func save(
+    releasing generation: UInt64, _ offsets: GroupOffsets, _ completion: @escaping Completion
+  ) {
+    let bytes = snapshot(releasing: generation, offsets).encoded
+    let memory = AlignedBuffer(capacity: bytes.count)
+    memory.bytes.copyBytes(from: bytes)
+    let file: any LoopFile
+    do throws(StorageFailure) {
+      file = try storage.openLoopFile(Checkpoint.path + ".tmp", .create)
+    } catch {
+      return completion(.failure(.write(error)))
+    }
+    file.write(at: 0, UnsafeRawBufferPointer(memory.bytes)) { [self] result in
+      withExtendedLifetime(memory) {}
+      if case .failure(let failure) = result {
+        file.close()
+        return completion(.failure(.write(failure)))
+      }
+      file.sync { [self] result in
+        file.close()
+        if case .failure(let failure) = result { return completion(.failure(.sync(failure))) }
+        publish(completion)
+      }
+    }
+  }
+
+  private func publish(_ completion: @escaping Completion) {
+    do throws(StorageFailure) {
+      try storage.rename(Checkpoint.path + ".tmp", to: Checkpoint.path)
+    } catch {
+      return completion(.failure(.write(error)))
+    }
+    storage.syncDirectory("log") { [self] result in
+      if case .failure(let failure) = result { return completion(.failure(.sync(failure))) }
+      metrics.checkpoints.add()
+      completion(.success(()))
+    }
+  }
+
+  private func snapshot(releasing generation: UInt64, _ offsets: GroupOffsets) -> Checkpoint {
+    var checkpoint = Checkpoint()
+    checkpoint.released = generation
+    for log in table.all where log.syncedEnd > 0 {
+      checkpoint.partitions.append(
+        .init(
+          topic: log.topicNumber, partition: UInt32(log.target.partition), end: log.syncedEnd,
+          time: log.syncedTime,
+          segments: log.segments.filter { $0.syncedSize > 0 }.map {
+            .init(base: $0.base, size: $0.syncedSize)
+          }))
+    }
+    for (key, offset) in offsets.byKey {
+      checkpoint.offsets.append(
+        .init(topic: key.topic, partition: key.partition, group: key.group, offset: offset))
+    }
+    return checkpoint
+  }
+}
+
+/// Runs a step for each of many partitions, a few at a time, until all are done or one fails.
+private final class Sweep {
+  private var waiting: [PartitionLog]
+  private let step: (PartitionLog, @escaping Checkpointer.Completion) -> Void
+  private var running = 0
+  private var failure: CommitFailure?
+  private var completion: Checkpointer.Completion?
+
+  init(
+    _ logs: [PartitionLog],
+    step: @escaping (PartitionLog, @escaping Checkpointer.Completion) -> Void
+  ) {
+    waiting = logs.reversed()
+    self.step = step
+  }
+
+  func start(_ completion: @escaping Checkpointer.Completion) {
+    self.completion = completion
+    advance()
+  }
+
+  private func advance() {
+    while failure == nil, running < LogLimits.checkpointWidth, let log = waiting.popLast() {
+      running += 1
+      step(log) { [self] result in
+        running -= 1
+        if case .failure(let failure) = result, self.failure == nil { self.failure = failure }
+        advance()
+      }
+    }
+    guard running == 0, failure != nil || waiting.isEmpty else { return }
+    let completion = completion
+    self.completion = nil
+    completion?(failure.map { .failure($0) } ?? .success(()))
+  }
+}

@@ -1,0 +1,62 @@
+import Events
+
+/// What waits for a commit, in the order it was handed in.
+struct PendingCommits {
+  enum Work {
+    case append([PartitionBatch])
+    case offset(GroupOffset, PartitionLog)
+  }
+
+  struct Entry {
+    let work: Work
+    /// What its frames take.
+    let bytes: Int
+    /// Gets the first offset of each batch.
+    let completion: (Result<[UInt64], BusError>) -> Void
+
+    /// For an append without records: where its batches would have begun.
+    func firstOffsets(_ table: PartitionTable) -> [UInt64] {
+      guard case .append(let batches) = work else { return [] }
+      return batches.map { table.log($0.target).mintedOffset }
+    }
+  }
+
+  private var entries: [Entry] = []
+  private var head = 0
+  private(set) var bytes = 0
+
+  var isEmpty: Bool { head == entries.count }
+
+  mutating func add(_ entry: Entry) {
+    entries.append(entry)
+    bytes += entry.bytes
+  }
+
+  /// The entries of the next group: as many as fit into `bytesMax`, at least one.
+  func peekGroup(bytesMax: Int) -> [Entry] {
+    var end = head
+    var sum = 0
+    while end < entries.count, end == head || sum + entries[end].bytes <= bytesMax {
+      sum += entries[end].bytes
+      end += 1
+    }
+    return Array(entries[head..<end])
+  }
+
+  mutating func remove(_ count: Int) {
+    for entry in entries[head..<head + count] { bytes -= entry.bytes }
+    head += count
+    if head == entries.count {
+      entries.removeAll(keepingCapacity: head <= 1_024)
+      head = 0
+    } else if head > 1_024 {
+      entries.removeFirst(head)
+      head = 0
+    }
+  }
+
+  mutating func takeAll() -> [Entry] {
+    defer { self = PendingCommits() }
+    return Array(entries[head...])
+  }
+}

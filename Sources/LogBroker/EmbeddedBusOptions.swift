@@ -1,0 +1,37 @@
+package import Base
+
+/// What an `EmbeddedBus` is made of.
+package struct EmbeddedBusOptions {
+  package var storage: any LoopStorage
+  package var loop: any LogLoop
+  package var logger: Logger
+  /// For messages; where `storage` has its root.
+  package var dataDirectory: String
+  /// Partitions of each session-keyed topic: a power of two up to 4,096, fixed when the data
+  /// directory is created (SEMANTICS D2).
+  package var partitions = 16
+  package var limits = LogLimits()
+  package var metrics = LogMetrics()
+
+  package init(
+    storage: any LoopStorage, loop: any LogLoop, logger: Logger, dataDirectory: String
+  ) {
+    self.storage = storage
+    self.loop = loop
+    self.logger = logger
+    self.dataDirectory = dataDirectory
+  }
+}
+
+extension EmbeddedBus {
+  /// Opens the log in a data directory, which is made when it is not there, and takes its lock.
+  /// Blocks: to be called before the loop has other work. Every record that was ever acknowledged
+  /// can be read afterwards.
+  package static func open(_ options: EmbeddedBusOptions) throws(LogBrokerError) -> EmbeddedBus {
+    let opening = LogOpening(
+      storage: options.storage, dataDirectory: options.dataDirectory,
+      partitions: options.partitions, limits: options.limits, metrics: options.metrics,
+      logger: options.logger.named("log"))
+    return EmbeddedBus(try opening.run(), options)
+  }
+}

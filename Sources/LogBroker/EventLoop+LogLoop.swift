@@ -1,0 +1,3 @@
+import UringIO
+
+extension EventLoop: LogLoop {}

@@ -1,0 +1,75 @@
+import Base
+import Events
+
+/// Which topics a data directory has, their numbers in frames and their partition counts.
+struct Catalog: Hashable {
+  static let version = 1
+  static let path = "log/catalog.json"
+  /// SEMANTICS D2: a power of two, fixed when the catalog is created.
+  static let partitionsMax = 4_096
+
+  struct Entry: Hashable {
+    var number: UInt16
+    /// `stream/topic`
+    var path: String
+    var partitions: Int
+  }
+
+  /// Of each session-keyed topic.
+  var partitions: Int
+  var entries: [Entry]
+
+  /// The catalog of a new data directory.
+  init(partitions: Int) {
+    self.partitions = partitions
+    entries = []
+    addMissing()
+  }
+
+  /// Adds the topics this release knows and the catalog does not. Returns whether there were any.
+  @discardableResult
+  mutating func addMissing() -> Bool {
+    let before = entries.count
+    for topic in Topic.allCases where !entries.contains(where: { $0.path == topic.path }) {
+      let number = (entries.map(\.number).max() ?? 0) + 1
+      entries.append(
+        Entry(
+          number: number, path: topic.path, partitions: topic.isSessionKeyed ? partitions : 1))
+    }
+    return entries.count != before
+  }
+
+  /// Reads what `encoded` wrote.
+  init(_ bytes: [UInt8]) throws(LogBrokerError) {
+    func damaged(_ reason: String) -> LogBrokerError { .damaged(file: Self.path, reason: reason) }
+    let json = try SealedJSON.decode(bytes, file: Self.path, version: Self.version)
+    guard let count = json["partitions"]?.int, let topics = json["topics"]?.array,
+      (1...Int64(Self.partitionsMax)).contains(count), count & (count - 1) == 0
+    else { throw damaged("a field is missing") }
+    partitions = Int(count)
+    entries = []
+    for topic in topics {
+      guard let number = topic["number"]?.int, let number = UInt16(exactly: number),
+        let path = topic["path"]?.string, let count = topic["partitions"]?.int,
+        (1...Int64(Self.partitionsMax)).contains(count)
+      else { throw damaged("a topic is incomplete") }
+      entries.append(Entry(number: number, path: path, partitions: Int(count)))
+    }
+  }
+
+  var encoded: [UInt8] {
+    let topics = entries.map { entry -> JSON in
+      [
+        "number": .int(Int64(entry.number)), "path": .string(entry.path),
+        "partitions": .int(Int64(entry.partitions)),
+      ]
+    }
+    return SealedJSON.encode(
+      ["partitions": .int(Int64(partitions)), "topics": .array(topics)], version: Self.version)
+  }
+}
+
+extension Topic {
+  /// `stream/topic`, which is also its directory.
+  var path: String { "\(stream)/\(name)" }
+}

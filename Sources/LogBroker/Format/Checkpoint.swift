@@ -1,0 +1,117 @@
+import Base
+
+/// What is in the segment files, durably, so that a journal may be written over; replaced as a
+/// whole. Recovery is this, and the journal frames of later generations.
+struct Checkpoint: Hashable {
+  static let version = 1
+  static let path = "log/checkpoint.json"
+
+  struct Segment: Hashable {
+    var base: UInt64
+    /// Synced bytes; what follows in the file counts for nothing.
+    var size: Int
+  }
+
+  struct Partition: Hashable {
+    /// The topic's number in the catalog.
+    var topic: UInt16
+    var partition: UInt32
+    /// The offset after the last record in the segments.
+    var end: UInt64
+    /// Append time of that record, µs.
+    var time: UInt64
+    var segments: [Segment]
+  }
+
+  struct Offset: Hashable {
+    var topic: UInt16
+    var partition: UInt32
+    var group: String
+    var offset: UInt64
+  }
+
+  /// Journal files up to this generation may be written over.
+  var released: UInt64 = 0
+  var partitions: [Partition] = []
+  var offsets: [Offset] = []
+
+  init() {}
+
+  init(_ bytes: [UInt8]) throws(LogBrokerError) {
+    let json = try SealedJSON.decode(bytes, file: Self.path, version: Self.version)
+    guard let generation = json["released"]?.count, let partitions = json["partitions"]?.array,
+      let offsets = json["offsets"]?.array
+    else { throw .damaged(file: Self.path, reason: "a field is missing") }
+    released = generation
+    for partition in partitions {
+      guard let partition = Partition(partition) else {
+        throw .damaged(file: Self.path, reason: "a partition is incomplete")
+      }
+      self.partitions.append(partition)
+    }
+    for offset in offsets {
+      guard let offset = Offset(offset) else {
+        throw .damaged(file: Self.path, reason: "an offset is incomplete")
+      }
+      self.offsets.append(offset)
+    }
+  }
+
+  var encoded: [UInt8] {
+    SealedJSON.encode(
+      [
+        "released": .count(released), "partitions": .array(partitions.map(\.json)),
+        "offsets": .array(offsets.map(\.json)),
+      ], version: Self.version)
+  }
+}
+
+extension Checkpoint.Partition {
+  fileprivate init?(_ json: JSON) {
+    guard let topic = json["topic"]?.count, let topic = UInt16(exactly: topic),
+      let partition = json["partition"]?.count, let partition = UInt32(exactly: partition),
+      let end = json["end"]?.count, let time = json["time"]?.count,
+      let segments = json["segments"]?.array
+    else { return nil }
+    self.init(topic: topic, partition: partition, end: end, time: time, segments: [])
+    for segment in segments {
+      guard let pair = segment.array, pair.count == 2, let base = pair[0].count,
+        let size = pair[1].count, let size = Int(exactly: size),
+        base < end, self.segments.last.map({ $0.base < base }) ?? true
+      else { return nil }
+      self.segments.append(.init(base: base, size: size))
+    }
+  }
+
+  fileprivate var json: JSON {
+    [
+      "topic": .count(UInt64(topic)), "partition": .count(UInt64(partition)),
+      "end": .count(end), "time": .count(time),
+      "segments": .array(segments.map { [.count($0.base), .count(UInt64($0.size))] }),
+    ]
+  }
+}
+
+extension Checkpoint.Offset {
+  fileprivate init?(_ json: JSON) {
+    guard let topic = json["topic"]?.count, let topic = UInt16(exactly: topic),
+      let partition = json["partition"]?.count, let partition = UInt32(exactly: partition),
+      let group = json["group"]?.string, let offset = json["offset"]?.count
+    else { return nil }
+    self.init(topic: topic, partition: partition, group: group, offset: offset)
+  }
+
+  fileprivate var json: JSON {
+    [
+      "topic": .count(UInt64(topic)), "partition": .count(UInt64(partition)),
+      "group": .string(group), "offset": .count(offset),
+    ]
+  }
+}
+
+extension JSON {
+  /// Counts stay below 2⁶³: at a million records a second an offset takes 292,000 years to get
+  /// there.
+  fileprivate static func count(_ value: UInt64) -> JSON { .int(Int64(clamping: value)) }
+  fileprivate var count: UInt64? { int.flatMap { UInt64(exactly: $0) } }
+}

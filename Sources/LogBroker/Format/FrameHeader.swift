@@ -1,0 +1,136 @@
+import Base
+import Iggy
+
+/// The 64 bytes before every body on disk, in journals and in segments (little-endian):
+///
+/// | at | bytes | field |
+/// |---:|---:|---|
+/// | 0 | 4 | magic `KFMF` |
+/// | 4 | 1 | format version |
+/// | 5 | 1 | length of this header |
+/// | 6 | 2 | flags: bit 0 = last frame of its commit group |
+/// | 8 | 8 | generation of the journal file, against stale frames in a recycled one |
+/// | 16 | 8 | commit group |
+/// | 24 | 4 | key the body is encrypted with; 0 = none |
+/// | 28 | 2 | kind |
+/// | 30 | 2 | topic, by its number in the catalog |
+/// | 32 | 4 | partition |
+/// | 36 | 4 | length of the body |
+/// | 40 | 4 | CRC32C of the body |
+/// | 44 | 4 | header checksum of the frame before this one in the journal |
+/// | 48 | 4 | number of this frame in its group, from 0 |
+/// | 52 | 8 | reserved, 0 |
+/// | 60 | 4 | CRC32C of bytes 0 to 60: through it the header covers the body too |
+///
+/// `previous` chains the frames: what an earlier attempt left behind where a later one was cut off
+/// can never be taken for its continuation.
+struct FrameHeader: Hashable {
+  static let length = 64
+  static let magic: UInt32 = 0x464D_464B
+  static let version: UInt8 = 1
+
+  enum Kind: UInt16 {
+    /// The body is an Iggy batch, stamped.
+    case batch = 1
+    /// The body is a `GroupOffset`.
+    case groupOffset = 2
+  }
+
+  var isLast = false
+  var generation: UInt64
+  var group: UInt64
+  var kind: Kind
+  var topic: UInt16
+  var partition: UInt32
+  var bodyLength: Int
+  var bodyChecksum: UInt32 = 0
+  var previous: UInt32 = 0
+  var index: UInt32
+  /// Of the header as it was read or written.
+  var checksum: UInt32 = 0
+
+  init(
+    generation: UInt64, group: UInt64, kind: Kind, topic: UInt16, partition: UInt32,
+    bodyLength: Int, index: UInt32
+  ) {
+    self.generation = generation
+    self.group = group
+    self.kind = kind
+    self.topic = topic
+    self.partition = partition
+    self.bodyLength = bodyLength
+    self.index = index
+  }
+
+  /// Reads a header of this version whose checksum is true; nil for anything else.
+  init?(_ bytes: UnsafeRawBufferPointer) {
+    guard bytes.count >= Self.length, bytes.littleEndian(at: 0, as: UInt32.self) == Self.magic,
+      bytes.littleEndian(at: 60, as: UInt32.self) == crc32c(bytes.slice(0..<60)),
+      bytes[4] == Self.version, Int(bytes[5]) == Self.length,
+      bytes.littleEndian(at: 24, as: UInt32.self) == 0,
+      let kind = Kind(rawValue: bytes.littleEndian(at: 28))
+    else { return nil }
+    isLast = bytes.littleEndian(at: 6, as: UInt16.self) & 1 != 0
+    generation = bytes.littleEndian(at: 8)
+    group = bytes.littleEndian(at: 16)
+    self.kind = kind
+    topic = bytes.littleEndian(at: 30)
+    partition = bytes.littleEndian(at: 32)
+    bodyLength = Int(bytes.littleEndian(at: 36, as: UInt32.self))
+    bodyChecksum = bytes.littleEndian(at: 40)
+    previous = bytes.littleEndian(at: 44)
+    index = bytes.littleEndian(at: 48)
+    checksum = bytes.littleEndian(at: 60)
+  }
+
+  /// Header and body.
+  var frameLength: Int { Self.length + bodyLength }
+
+  /// Writes the header, its checksum included.
+  mutating func write(to bytes: UnsafeMutableRawBufferPointer) {
+    bytes.storeLittleEndian(Self.magic, at: 0)
+    bytes[4] = Self.version
+    bytes[5] = UInt8(Self.length)
+    bytes.storeLittleEndian(UInt16(isLast ? 1 : 0), at: 6)
+    bytes.storeLittleEndian(generation, at: 8)
+    bytes.storeLittleEndian(group, at: 16)
+    bytes.storeLittleEndian(UInt32(0), at: 24)
+    bytes.storeLittleEndian(kind.rawValue, at: 28)
+    bytes.storeLittleEndian(topic, at: 30)
+    bytes.storeLittleEndian(partition, at: 32)
+    bytes.storeLittleEndian(UInt32(bodyLength), at: 36)
+    bytes.storeLittleEndian(bodyChecksum, at: 40)
+    bytes.storeLittleEndian(previous, at: 44)
+    bytes.storeLittleEndian(index, at: 48)
+    bytes.storeLittleEndian(UInt64(0), at: 52)
+    checksum = crc32c(UnsafeRawBufferPointer(bytes.slice(0..<60)))
+    bytes.storeLittleEndian(checksum, at: 60)
+  }
+}
+
+/// A consumer group's offset, as the body of a frame: the offset (u64), then the group's name.
+struct GroupOffset: Hashable {
+  /// Bytes of a group's name, as Iggy limits names.
+  static let nameBytesMax = 255
+
+  var offset: UInt64
+  var group: String
+
+  init(offset: UInt64, group: String) {
+    self.offset = offset
+    self.group = group
+  }
+
+  init?(_ body: UnsafeRawBufferPointer) {
+    guard body.count > 8, body.count <= 8 + Self.nameBytesMax else { return nil }
+    offset = body.littleEndian(at: 0)
+    group = String(decoding: body.slice(8..<body.count), as: UTF8.self)
+  }
+
+  var length: Int { 8 + group.utf8.count }
+
+  func write(to body: UnsafeMutableRawBufferPointer) {
+    body.storeLittleEndian(offset, at: 0)
+    body.slice(8..<length).copyBytes(from: group.utf8)
+  }
+}

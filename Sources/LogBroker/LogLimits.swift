@@ -1,0 +1,31 @@
+/// Sizes of the log's parts, in bytes. The defaults are what a node uses; tests use small ones.
+package struct LogLimits: Sendable, Hashable {
+  /// The unit of journal writes: no sector that holds acknowledged data is ever written again, so
+  /// that tearing one cannot harm it. 4 KiB is what disks and page cache work in.
+  package static let blockBytes = 4_096
+  /// A record's payload. Larger content belongs into blobs (SEMANTICS D34, chunks of 1 MiB).
+  package static let recordBytesMax = 8 << 20
+  /// Payloads that wait for a commit; above it the bus answers that it is overloaded.
+  package static let pendingBytesMax = 64 << 20
+  /// Read buffers: one read of this size per poll from disk, and so many kept for the next.
+  package static let readBytes = 256 << 10
+  package static let readBuffersKept = 8
+  /// A sparse index has an entry about every so many bytes.
+  package static let indexIntervalBytes = 64 << 10
+  /// Segment files kept open.
+  package static let openFilesMax = 128
+  /// Partitions flushed and synced at the same time by a checkpoint.
+  package static let checkpointWidth = 8
+
+  /// Each of the two journal files. Together they bound what recovery has to read and, with the
+  /// flush size, what waits in memory.
+  package var journalBytes = 16 << 20
+  /// Appends are joined into one commit up to this; a larger single append is one of its own.
+  package var groupBytesMax = 4 << 20
+  /// A partition's records go to its segment file when so many bytes have gathered in memory.
+  package var flushBytes = 64 << 10
+  /// A segment that has reached this is closed and the next begins.
+  package var segmentBytesMax = 16 << 20
+
+  package init() {}
+}

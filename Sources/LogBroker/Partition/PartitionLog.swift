@@ -1,0 +1,152 @@
+import Base
+import Events
+
+/// One partition: segment files, and behind them the records that are only in the journal and in
+/// memory. What a commit has not made durable is not in here.
+final class PartitionLog {
+  let target: TopicPartition
+  /// The topic's number in the catalog.
+  let topicNumber: UInt16
+  let directory: String
+
+  /// By base offset.
+  var segments: [Segment] = []
+  /// By offset; begins with what is flushed already but kept for readers.
+  private(set) var tail: [TailChunk] = []
+
+  /// The offset the next record gets.
+  private(set) var endOffset: UInt64 = 0
+  /// The same, counting the group that is being committed.
+  var mintedOffset: UInt64 = 0
+  /// Append time of the last record, µs.
+  private(set) var lastTime: UInt64 = 0
+  /// Of the records in segment files, the offset after the last one, and its append time.
+  private(set) var flushedEnd: UInt64 = 0
+  private(set) var flushedTime: UInt64 = 0
+  /// The same for records that are durable there.
+  var syncedEnd: UInt64 = 0
+  var syncedTime: UInt64 = 0
+  private(set) var unflushedBytes = 0
+
+  /// Why the partition takes no records any more.
+  var damage: String?
+  var isFlushing = false
+  var flushWaiters: [FlushWaiter] = []
+  private var watches: [PartitionWatch] = []
+
+  struct FlushWaiter {
+    var target: UInt64
+    var completion: (Result<Void, StorageFailure>) -> Void
+  }
+
+  init(target: TopicPartition, topicNumber: UInt16) {
+    self.target = target
+    self.topicNumber = topicNumber
+    directory = "log/\(target.topic.path)/\(target.partition)"
+  }
+
+  var firstOffset: UInt64 { segments.first?.base ?? tailBase }
+  /// Records from here on are in memory.
+  var tailBase: UInt64 { tail.first?.frames.first?.base ?? endOffset }
+  var bytes: Int { segments.reduce(unflushedBytes) { $0 + $1.size } }
+  var needsCheckpoint: Bool { unflushedBytes > 0 || segments.contains { $0.isDirty } }
+
+  /// Takes over what a checkpoint says is in the segments.
+  func restore(_ saved: Checkpoint.Partition) {
+    segments = saved.segments.map {
+      Segment(base: $0.base, directory: directory, size: $0.size)
+    }
+    segments.last?.needsTruncation = true
+    endOffset = saved.end
+    mintedOffset = saved.end
+    lastTime = saved.time
+    flushedEnd = saved.end
+    flushedTime = saved.time
+    syncedEnd = saved.end
+    syncedTime = saved.time
+  }
+
+  /// Adds a committed frame.
+  func append(_ frame: UnsafeRawBufferPointer, base: UInt64, count: UInt32, time: UInt64) {
+    precondition(base == endOffset, "records of \(directory) would not be dense")
+    if (tail.last?.room ?? 0) < frame.count { addChunk(for: frame.count) }
+    tail[tail.count - 1].append(frame, base: base, count: count, time: time)
+    endOffset = base + UInt64(count)
+    mintedOffset = endOffset
+    lastTime = time
+    unflushedBytes += frame.count
+  }
+
+  /// Records were lost to damage: what comes next begins at `base`, and readers of what is missing
+  /// are told.
+  func leaveGap(upTo base: UInt64) {
+    endOffset = base
+    mintedOffset = base
+  }
+
+  /// Chunks double from 4 to 64 KiB: most partitions hold little.
+  private func addChunk(for length: Int) {
+    let doubled = (tail.last?.memory.count ?? 2_048) * 2
+    dropFlushed()
+    tail.append(TailChunk(capacity: max(length, min(doubled, 64 << 10))))
+  }
+
+  /// The next bytes to write to a segment file.
+  var unflushedChunk: TailChunk? { tail.first { $0.unflushed > 0 } }
+
+  /// `chunk` has been written to the last segment up to `end`.
+  func didFlush(_ chunk: TailChunk, upTo end: Int) {
+    let segment = segments[segments.count - 1]
+    for (index, frame) in chunk.frames.enumerated()
+    where frame.position >= chunk.flushed && frame.position < end {
+      segment.index.note(
+        base: frame.base, time: frame.time,
+        position: segment.size + frame.position - chunk.flushed,
+        length: chunk.frameEnd(index) - frame.position)
+      flushedEnd = frame.base + UInt64(frame.count)
+      flushedTime = frame.time
+    }
+    segment.size += end - chunk.flushed
+    unflushedBytes -= end - chunk.flushed
+    chunk.flushed = end
+    dropFlushed()
+  }
+
+  /// Lets go of chunks that are in the segment files; a small last one stays for readers at the
+  /// end.
+  private func dropFlushed() {
+    while let chunk = tail.first, chunk.unflushed == 0,
+      tail.count > 1 || chunk.memory.count > Self.keptBytesMax
+    {
+      tail.removeFirst()
+    }
+  }
+
+  /// A flushed chunk of up to this many bytes is kept per partition.
+  private static let keptBytesMax = 16 << 10
+}
+
+// MARK: - Watching
+
+extension PartitionLog {
+  func watch(_ body: @escaping () -> Void) -> any Cancellable {
+    let watch = PartitionWatch(body)
+    watches.removeAll { $0.body == nil }
+    watches.append(watch)
+    return watch
+  }
+
+  func notify() {
+    // A body may add or cancel watches.
+    for watch in watches { watch.body?() }
+  }
+}
+
+/// One reader that waits for records.
+final class PartitionWatch: Cancellable {
+  fileprivate var body: (() -> Void)?
+
+  fileprivate init(_ body: @escaping () -> Void) { self.body = body }
+
+  func cancel() { body = nil }
+}

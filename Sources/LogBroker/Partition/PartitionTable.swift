@@ -1,0 +1,76 @@
+import Events
+
+/// All partitions of the catalog; those that hold nothing are not there yet.
+final class PartitionTable {
+  /// Of each session-keyed topic.
+  let partitionCount: Int
+  private let counts: [Int]
+  private let numbers: [UInt16]
+  private let topicsByNumber: [UInt16: Topic]
+  private var logs: [[PartitionLog?]]
+
+  init(_ catalog: Catalog) {
+    partitionCount = catalog.partitions
+    var byNumber: [UInt16: Topic] = [:]
+    var counts: [Int] = []
+    var numbers: [UInt16] = []
+    for topic in Topic.allCases {
+      // `addMissing` has seen to it that every topic is there.
+      let entry = catalog.entries.first { $0.path == topic.path }!
+      counts.append(entry.partitions)
+      numbers.append(entry.number)
+      byNumber[entry.number] = topic
+    }
+    self.counts = counts
+    self.numbers = numbers
+    topicsByNumber = byNumber
+    logs = counts.map { [PartitionLog?](repeating: nil, count: $0) }
+  }
+
+  func count(of topic: Topic) -> Int { counts[topic.rawValue] }
+
+  func contains(_ target: TopicPartition) -> Bool {
+    (0..<count(of: target.topic)).contains(target.partition)
+  }
+
+  /// The partition if it holds anything.
+  func existing(_ target: TopicPartition) -> PartitionLog? {
+    contains(target) ? logs[target.topic.rawValue][target.partition] : nil
+  }
+
+  /// The partition, which the table `contains`.
+  func log(_ target: TopicPartition) -> PartitionLog {
+    if let log = logs[target.topic.rawValue][target.partition] { return log }
+    let log = PartitionLog(target: target, topicNumber: numbers[target.topic.rawValue])
+    logs[target.topic.rawValue][target.partition] = log
+    return log
+  }
+
+  /// What a frame on disk names; nil when the catalog has no such partition.
+  func log(number: UInt16, partition: UInt32) -> PartitionLog? {
+    guard let topic = topicsByNumber[number] else { return nil }
+    let target = TopicPartition(topic, Int(partition))
+    return contains(target) ? log(target) : nil
+  }
+
+  var all: [PartitionLog] { logs.flatMap { $0.compactMap { $0 } } }
+
+  func all(of topic: Topic) -> [PartitionLog] { logs[topic.rawValue].compactMap { $0 } }
+}
+
+/// Consumer groups' offsets; they never go back.
+struct GroupOffsets {
+  struct Key: Hashable {
+    var topic: UInt16
+    var partition: UInt32
+    var group: String
+  }
+
+  private(set) var byKey: [Key: UInt64] = [:]
+
+  subscript(key: Key) -> UInt64? { byKey[key] }
+
+  mutating func raise(_ key: Key, to offset: UInt64) {
+    byKey[key] = max(offset, byKey[key] ?? 0)
+  }
+}

@@ -1,0 +1,73 @@
+import Base
+import Events
+import Iggy
+
+/// Gathers the records of a poll, frame by frame, until the poll has enough.
+struct RecordCollector {
+  private(set) var records: [PolledRecord] = []
+  private let seek: Seek
+  private let countMax: Int
+  private let bytesMax: Int
+  private var bytes = 0
+  /// The offset that has to come next; nil before the first record of a poll by time.
+  private(set) var expected: UInt64?
+
+  init(seek: Seek, countMax: Int, bytesMax: Int) {
+    self.seek = seek
+    self.countMax = countMax
+    self.bytesMax = bytesMax
+    if case .offset(let offset) = seek { expected = offset }
+  }
+
+  /// Records are missing behind those gathered; the next poll begins there.
+  private var isCut = false
+
+  var isFull: Bool {
+    isCut || records.count >= countMax || (!records.isEmpty && bytes >= bytesMax)
+  }
+
+  /// Why a frame's records are not what should come next.
+  enum Problem: Error {
+    case malformed(WireError)
+    /// The record of this offset is missing.
+    case gap(at: UInt64)
+  }
+
+  /// Adds records of the batch at `range` of `storage` until the poll is full. Batches before the
+  /// wanted record add nothing.
+  mutating func add(_ storage: SharedBytes, batch range: Range<Int>) throws(Problem) {
+    do throws(WireError) {
+      let view = try BatchView(storage.bytes.slice(range))
+      var cursor = BatchView.Cursor(view)
+      while !isFull, let message = try cursor.next() {
+        take(message, time: view.header.baseTimestamp, storage, at: range.lowerBound)
+      }
+    } catch {
+      throw .malformed(error)
+    }
+    if isCut, records.isEmpty, let expected { throw .gap(at: expected) }
+  }
+
+  private mutating func take(
+    _ message: BatchView.Message, time: UInt64, _ storage: SharedBytes, at start: Int
+  ) {
+    if let expected, message.offset < expected { return }
+    if let expected, message.offset > expected {
+      isCut = true
+      return
+    }
+    expected = message.offset + 1
+    bytes += message.frame.count
+    records.append(
+      PolledRecord(
+        offset: message.offset, appendTime: Timestamp(microseconds: Int64(clamping: time)),
+        id: message.header.id, storage: storage, payload: message.payload.shifted(by: start),
+        headers: message.userHeaders.shifted(by: start)))
+  }
+}
+
+extension Range<Int> {
+  fileprivate func shifted(by amount: Int) -> Range<Int> {
+    lowerBound + amount..<upperBound + amount
+  }
+}

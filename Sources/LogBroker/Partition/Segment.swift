@@ -1,0 +1,67 @@
+/// One file of a partition: frames one after the other, from offset `base` on.
+final class Segment {
+  let base: UInt64
+  let path: String
+  /// Bytes written; every byte below is a whole frame's.
+  var size: Int
+  /// Bytes that are durable.
+  var syncedSize: Int
+  var index = SparseIndex()
+  /// The file while it is open (`SegmentFiles`).
+  var file: (any LoopFile)?
+  /// What stands behind `size` is of no account and has to go before the first write.
+  var needsTruncation = false
+  var isNew = false
+  /// Shorter than it was, or gone: nothing is added to it.
+  var isDamaged = false
+
+  init(base: UInt64, directory: String, size: Int) {
+    self.base = base
+    path = "\(directory)/\(Self.fileName(base: base))"
+    self.size = size
+    syncedSize = size
+  }
+
+  var isDirty: Bool { size > syncedSize }
+
+  /// 20 digits, so that names sort as numbers do.
+  static func fileName(base: UInt64) -> String {
+    let digits = String(base)
+    return String(repeating: "0", count: 20 - digits.count) + digits + ".log"
+  }
+}
+
+/// Where some frames of a segment begin. Grows as the segment is written or read from its start;
+/// can be dropped at any time.
+struct SparseIndex {
+  struct Entry {
+    var base: UInt64
+    /// Append time, µs.
+    var time: UInt64
+    var position: Int
+  }
+
+  private(set) var entries: [Entry] = []
+  /// Bytes from the start of the file that have been looked at.
+  private(set) var covered = 0
+
+  /// Takes note of a frame; one that does not begin where the last one ended is ignored.
+  mutating func note(base: UInt64, time: UInt64, position: Int, length: Int) {
+    guard position == covered else { return }
+    covered = position + length
+    if let last = entries.last, position - last.position < LogLimits.indexIntervalBytes { return }
+    entries.append(Entry(base: base, time: time, position: position))
+  }
+
+  /// Where to begin reading for `seek`: at or before the frame that is wanted.
+  func position(for seek: Seek) -> Int {
+    let after = entries.firstIndex {
+      switch seek {
+      case .offset(let offset): $0.base > offset
+      case .time(let time): $0.time >= time
+      }
+    }
+    let index = (after ?? entries.count) - 1
+    return index >= 0 ? entries[index].position : 0
+  }
+}

@@ -1,0 +1,141 @@
+// The log's port to the disk. A node hands in `RingStorage`, tests hand in a faulty one; nothing
+// else of the log makes a system call. Paths are relative to the data directory.
+
+/// A call to the file system that failed.
+package struct StorageFailure: Error, Sendable, Hashable, CustomStringConvertible {
+  package enum Kind: Sendable, Hashable {
+    /// No room on the device, or over the quota: free space and try again.
+    case diskFull
+    /// The process or the system has no descriptor left.
+    case descriptors
+    case notFound
+    /// Somebody else holds the lock.
+    case locked
+    /// Missing permission, or a read-only file system.
+    case denied
+    case other
+  }
+
+  package var kind: Kind
+  /// What was attempted, where, and the system's words for why it failed.
+  package var description: String
+
+  package init(_ kind: Kind, _ description: String) {
+    self.kind = kind
+    self.description = description
+  }
+}
+
+/// Why something did not become durable.
+package enum CommitFailure: Error, Sendable, Hashable {
+  /// Nothing is known about what was written. It may be tried again.
+  case write(StorageFailure)
+  /// The kernel may have dropped what it could not write: the file is fenced, never synced again.
+  case sync(StorageFailure)
+}
+
+/// A file with calls that block: for opening a log, when there is nothing else to do, and for
+/// reading one offline.
+package protocol StorageFile: AnyObject {
+  /// Bytes in the file.
+  func size() throws(StorageFailure) -> Int
+  /// Fills `buffer` from `offset` on; the count is short only at the end of the file.
+  func read(
+    at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(StorageFailure) -> Int
+  /// Writes all of `bytes`.
+  func write(at offset: Int, _ bytes: UnsafeRawBufferPointer) throws(StorageFailure)
+  func truncate(to size: Int) throws(StorageFailure)
+  /// Makes what was written durable (fdatasync).
+  func sync() throws(StorageFailure)
+  /// Closes the file once operations in flight have completed.
+  func close()
+}
+
+/// A file whose slow calls go through the event loop. Buffers stay valid until the completion,
+/// which never runs inside the call.
+package protocol LoopFile: StorageFile {
+  func read(
+    at offset: Int, into buffer: UnsafeMutableRawBufferPointer,
+    completion: @escaping (Result<Int, StorageFailure>) -> Void)
+  func write(
+    at offset: Int, _ bytes: UnsafeRawBufferPointer,
+    completion: @escaping (Result<Void, StorageFailure>) -> Void)
+  /// Writes all of `bytes`, then makes the file durable.
+  func writeAndSync(
+    at offset: Int, _ bytes: UnsafeRawBufferPointer,
+    completion: @escaping (Result<Void, CommitFailure>) -> Void)
+  func sync(completion: @escaping (Result<Void, StorageFailure>) -> Void)
+}
+
+/// A lock on the data directory; ends with `release`, and with the process.
+package protocol StorageLock: AnyObject {
+  func release()
+}
+
+package enum StorageAccess: Sendable {
+  case read
+  case write
+  /// Makes the file, or empties the one that is there.
+  case create
+}
+
+/// What opening and offline reading need.
+package protocol Storage: AnyObject {
+  func open(_ path: String, _ access: StorageAccess) throws(StorageFailure) -> any StorageFile
+  /// Makes the directory and its missing parents; one that is there is fine.
+  func makeDirectory(_ path: String) throws(StorageFailure)
+  func rename(_ path: String, to target: String) throws(StorageFailure)
+  /// Makes creations and renames in a directory durable.
+  func syncDirectory(_ path: String) throws(StorageFailure)
+  /// Takes the exclusive lock that the file at `path` stands for.
+  func lock(_ path: String) throws(StorageFailure) -> any StorageLock
+}
+
+/// What a running log needs.
+package protocol LoopStorage: Storage {
+  func openLoopFile(_ path: String, _ access: StorageAccess) throws(StorageFailure)
+    -> any LoopFile
+  func syncDirectory(
+    _ path: String, completion: @escaping (Result<Void, StorageFailure>) -> Void)
+}
+
+extension Storage {
+  /// The whole file; nil when there is none.
+  func contents(of path: String) throws(StorageFailure) -> [UInt8]? {
+    let file: any StorageFile
+    do {
+      file = try open(path, .read)
+    } catch {
+      if error.kind == .notFound { return nil }
+      throw error
+    }
+    defer { file.close() }
+    var bytes = [UInt8](repeating: 0, count: try file.size())
+    let count: Result<Int, StorageFailure> = bytes.withUnsafeMutableBytes { buffer in
+      do throws(StorageFailure) {
+        return .success(try file.read(at: 0, into: buffer))
+      } catch {
+        return .failure(error)
+      }
+    }
+    return Array(bytes.prefix(try count.get()))
+  }
+
+  /// Replaces the file whole, durably: after a crash there is the old one or the new one.
+  func replace(_ path: String, in directory: String, with bytes: [UInt8]) throws(StorageFailure) {
+    let file = try open(path + ".tmp", .create)
+    defer { file.close() }
+    let written: Result<Void, StorageFailure> = bytes.withUnsafeBytes { buffer in
+      do throws(StorageFailure) {
+        return .success(try file.write(at: 0, buffer))
+      } catch {
+        return .failure(error)
+      }
+    }
+    try written.get()
+    try file.sync()
+    try rename(path + ".tmp", to: path)
+    try syncDirectory(directory)
+  }
+}

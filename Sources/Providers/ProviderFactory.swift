@@ -1,0 +1,121 @@
+package import Base
+package import HTTP
+package import UringIO
+
+/// Builds the providers of a node from their options.
+package final class ProviderFactory {
+  package struct Dependencies {
+    package var loop: EventLoop
+    package var transport: any HTTPTransport
+    package var sideThreads: SideThreads
+    package var random: any RandomSource
+    package var logger: Logger
+    /// The process's environment, for the automatic choice.
+    package var environment: [String: String]
+
+    package init(
+      loop: EventLoop, transport: any HTTPTransport, sideThreads: SideThreads,
+      random: any RandomSource, logger: Logger, environment: [String: String]
+    ) {
+      self.loop = loop
+      self.transport = transport
+      self.sideThreads = sideThreads
+      self.random = random
+      self.logger = logger
+      self.environment = environment
+    }
+  }
+
+  private let dependencies: Dependencies
+
+  package init(_ dependencies: Dependencies) { self.dependencies = dependencies }
+
+  package func makeRouter(policy: RetryPolicy) -> ProviderRouter {
+    ProviderRouter(
+      policy: policy,
+      dependencies: ProviderRouter.Dependencies(
+        timers: dependencies.loop, random: dependencies.random, logger: dependencies.logger))
+  }
+
+  /// Takes `[[providers]]` and `[[routes]]` into use, at the start and on reload. Without
+  /// providers the automatic choice is made, which may take `OllamaProbe.timeout`; calls wait for
+  /// it. `localModels` are directories in which a local model may be installed, best first.
+  package func configure(
+    _ router: ProviderRouter, providers: [ProviderOptions], routes: [RouteOptions],
+    localModels: [String]
+  ) {
+    guard providers.isEmpty else {
+      for options in providers { logProvider(options, reason: "configured") }
+      return router.install(makeSet(providers, routes))
+    }
+    let installed = localModels.first { LocalModelFiles.isInstalled(directory: $0) }
+    let install = { [self] (ollamaModel: String?) in
+      let findings = AutomaticChoice.Findings(
+        environment: dependencies.environment, ollamaModel: ollamaModel,
+        isLocalModelInstalled: installed != nil)
+      var choice = AutomaticChoice.choose(findings)
+      choice.options.modelDirectory = installed ?? choice.options.modelDirectory
+      for words in choice.skipped {
+        dependencies.logger.warning("provider skipped", ["reason": .string(words)])
+      }
+      logProvider(choice.options, reason: choice.reason)
+      router.install(makeSet([choice.options], routes))
+    }
+    if dependencies.environment["OPENAI_API_KEY", default: ""].isEmpty {
+      OllamaProbe.firstModel(transport: dependencies.transport, completion: install)
+    } else {
+      install(nil)
+    }
+  }
+
+  private func makeSet(_ providers: [ProviderOptions], _ routes: [RouteOptions]) -> ProviderSet {
+    ProviderSet(
+      entries: providers.map { options in
+        let provider = makeProvider(options)
+        var prices = options.prices
+        for model in provider.models where prices[model] == nil && options.kind.isFree {
+          prices[model] = .free
+        }
+        return ProviderSet.Entry(provider: provider, prices: prices)
+      }, routes: routes)
+  }
+
+  private func makeProvider(_ options: ProviderOptions) -> any ModelProvider {
+    let adapterDependencies = OpenAIAdapter.Dependencies(
+      transport: dependencies.transport, clock: dependencies.loop.clock,
+      random: dependencies.random)
+    switch options.kind {
+    case .openai:
+      let probe = ProviderURL(options.baseURL).map {
+        ReachabilityProbe(
+          url: $0, loop: dependencies.loop, sideThreads: dependencies.sideThreads)
+      }
+      return OpenAIAdapter(options: options, dependencies: adapterDependencies, probe: probe)
+    case .local:
+      let server = LocalModelServer(
+        directory: options.modelDirectory, threads: options.threads, loop: dependencies.loop,
+        logger: dependencies.logger)
+      server.start()
+      return LocalProvider(
+        options: options, server: server, dependencies: adapterDependencies)
+    case .extractive: return ExtractiveProvider(name: options.name, timers: dependencies.loop)
+    case .scripted:
+      return ScriptedProvider(
+        name: options.name, models: options.models, timers: dependencies.loop)
+    }
+  }
+
+  private func logProvider(_ options: ProviderOptions, reason: String) {
+    dependencies.logger.info(
+      "provider",
+      [
+        "provider": .string(options.name), "kind": .string(options.kind.rawValue),
+        "model": options.models.first.map { .string($0) } ?? .null, "reason": .string(reason),
+      ])
+  }
+}
+
+extension ProviderOptions.Kind {
+  /// Runs on this machine: a price of zero is known.
+  var isFree: Bool { self == .local || self == .extractive }
+}

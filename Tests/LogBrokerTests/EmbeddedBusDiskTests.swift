@@ -1,0 +1,157 @@
+// Contract: on a real disk and a real loop, what was acknowledged is read back, now and after the
+// directory is opened again; a directory has one owner. (Power loss cannot be had here: see the
+// simulated storage.)
+
+import Base
+import Events
+import LogBroker
+import TestSupport
+import Testing
+import UringIO
+
+@Suite struct EmbeddedBusDiskTests {
+  private func open(
+    _ directory: TemporaryDirectory, _ loop: EventLoop, partitions: Int = 16
+  ) throws -> EmbeddedBus {
+    var options = EmbeddedBusOptions(
+      storage: RingStorage(root: directory.path, loop: loop), loop: loop,
+      logger: BusFixtures.logger(), dataDirectory: directory.path)
+    options.partitions = partitions
+    return try EmbeddedBus.open(options)
+  }
+
+  private func append(
+    _ bus: EmbeddedBus, _ harness: LoopHarness, _ batches: [PartitionBatch]
+  ) throws -> [UInt64] {
+    var result: Result<[UInt64], BusError>?
+    bus.append(batches) { result = $0 }
+    #expect(result == nil, "a completion ran inside the call")
+    #expect(harness.until { result != nil })
+    return try #require(result).get()
+  }
+
+  private func poll(
+    _ bus: EmbeddedBus, _ harness: LoopHarness, _ request: PollRequest
+  ) throws -> PollResult {
+    var result: Result<PollResult, BusError>?
+    bus.poll(request) { result = $0 }
+    #expect(harness.until { result != nil })
+    return try #require(result).get()
+  }
+
+  private func close(_ bus: EmbeddedBus, _ harness: LoopHarness) {
+    var isClosed = false
+    bus.close { isClosed = true }
+    #expect(harness.until { isClosed })
+  }
+
+  @Test func whatIsAcknowledgedIsReadBack() throws {
+    let directory = try TemporaryDirectory()
+    let target = TopicPartition(.turnsRequests, 3)
+    try LoopHarness.run { harness in
+      let bus = try open(directory, harness.loop)
+      var woken = 0
+      let watch = bus.watch(target) { woken += 1 }
+      let firsts = try append(
+        bus, harness,
+        [
+          PartitionBatch(target, [BusFixtures.record(0), BusFixtures.record(1)]),
+          PartitionBatch(TopicPartition(.journal, 9), [BusFixtures.record(7)]),
+          PartitionBatch(target, [BusFixtures.record(2)]),
+        ])
+      #expect(firsts == [0, 0, 2])
+      #expect(woken == 1)
+      watch.cancel()
+      let result = try poll(
+        bus, harness, PollRequest(target, from: .offset(1), countMax: 10, bytesMax: 1 << 20))
+      #expect(result.records.map(\.offset) == [1, 2])
+      #expect(result.endOffset == 3)
+      #expect(result.records[0].header("type") == "TestEvent.v1")
+      #expect(result.records[0].header("event_id") == BusFixtures.record(1).eventID.description)
+      #expect(result.records[0].payloadBytes.elementsEqual(BusFixtures.record(1).payload))
+      #expect(woken == 1)
+    }
+    // The loop ended without a clean close, as a process that is killed.
+    try LoopHarness.run { harness in
+      let bus = try open(directory, harness.loop)
+      #expect(bus.endOffset(of: target) == 3)
+      let result = try poll(
+        bus, harness, PollRequest(target, from: .last, countMax: 2, bytesMax: 1 << 20))
+      #expect(result.records.map(BusFixtures.number) == [1, 2])
+      close(bus, harness)
+    }
+    try LoopHarness.run { harness in
+      let bus = try open(directory, harness.loop)
+      let result = try poll(
+        bus, harness, PollRequest(target, from: .first, countMax: 9, bytesMax: 1 << 20))
+      #expect(result.records.map(BusFixtures.number) == [0, 1, 2])
+      #expect(try append(bus, harness, [PartitionBatch(target, [BusFixtures.record(3)])]) == [3])
+    }
+  }
+
+  @Test func aDirectoryHasOneOwner() throws {
+    let directory = try TemporaryDirectory()
+    try LoopHarness.run { harness in
+      let bus = try open(directory, harness.loop)
+      #expect(throws: LogBrokerError.locked(path: directory.path)) {
+        try open(directory, harness.loop)
+      }
+      close(bus, harness)
+      #expect(throws: LogBrokerError.partitionCountDiffers(configured: 8, stored: 16)) {
+        try open(directory, harness.loop, partitions: 8)
+      }
+      let again = try open(directory, harness.loop)
+      close(again, harness)
+    }
+  }
+
+  /// Past flushes, segment rolls and several checkpoints: all of it is read back in order.
+  @Test func largeLogsAreReadBackFromSegments() throws {
+    let directory = try TemporaryDirectory()
+    let target = TopicPartition(.audit, 0)
+    let total = 400
+    try LoopHarness.run { harness in
+      let bus = try open(directory, harness.loop)
+      var acknowledged = 0
+      for number in 0..<total {
+        bus.append([PartitionBatch(target, [BusFixtures.record(number, bytes: 200_000)])]) {
+          if case .success(let firsts) = $0, firsts == [UInt64(number)] { acknowledged += 1 }
+        }
+        // Twenty megabytes at a time: what waits for the disk is bounded.
+        if number % 100 == 99 { #expect(harness.until { acknowledged == number + 1 }) }
+      }
+      #expect(bus.metrics.checkpoints.value > 0)
+      try readAll(bus, harness, target, total)
+    }
+    try LoopHarness.run { harness in
+      let bus = try open(directory, harness.loop)
+      try readAll(bus, harness, target, total)
+      close(bus, harness)
+    }
+  }
+
+  private func readAll(
+    _ bus: EmbeddedBus, _ harness: LoopHarness, _ target: TopicPartition, _ total: Int
+  ) throws {
+    var next: UInt64 = 0
+    while next < UInt64(total) {
+      let result = try poll(
+        bus, harness, PollRequest(target, from: .offset(next), countMax: 100, bytesMax: 1 << 20))
+      try #require(!result.records.isEmpty)
+      for record in result.records {
+        #expect(record.offset == next)
+        #expect(record.payloadBytes.count == 200_000)
+        next += 1
+      }
+    }
+    for offset: UInt64 in [0, 1, 77, 200, 399] {
+      let result = try poll(
+        bus, harness, PollRequest(target, from: .offset(offset), countMax: 1, bytesMax: 1))
+      #expect(result.records.map(\.offset) == [offset])
+      let time = try #require(result.records.first).appendTime
+      let byTime = try poll(
+        bus, harness, PollRequest(target, from: .timestamp(time), countMax: 1, bytesMax: 1))
+      #expect(byTime.records.first.map { $0.offset <= offset && $0.appendTime == time } == true)
+    }
+  }
+}

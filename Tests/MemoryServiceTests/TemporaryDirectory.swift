@@ -1,0 +1,56 @@
+import Glibc
+
+/// A directory that goes, with all that is in it, when the test has ended.
+final class TemporaryDirectory {
+  let path: String
+
+  init() {
+    var template = Array("/tmp/kfm-memory-XXXXXX".utf8CString)
+    guard mkdtemp(&template) != nil else { fatalError("mkdtemp: \(errno)") }
+    path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+
+  deinit { Self.removeTree(path) }
+
+  func file(_ name: String) -> String { "\(path)/\(name)" }
+
+  static func makeDirectory(_ path: String) { mkdir(path, 0o755) }
+
+  static func names(_ path: String) -> [String] {
+    guard let directory = opendir(path) else { return [] }
+    defer { closedir(directory) }
+    var names: [String] = []
+    while let entry = readdir(directory) {
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    return names.sorted()
+  }
+
+  static func removeTree(_ path: String) {
+    for name in names(path) { removeTree("\(path)/\(name)") }
+    if unlink(path) != 0 { rmdir(path) }
+  }
+
+  @discardableResult
+  func write(_ bytes: [UInt8], _ name: String) -> String {
+    let descriptor = open(file(name), O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+    defer { close(descriptor) }
+    let written = Glibc.write(descriptor, bytes, bytes.count)
+    precondition(written == bytes.count)
+    return file(name)
+  }
+
+  static func bytes(_ path: String) -> [UInt8] {
+    let descriptor = open(path, O_RDONLY)
+    defer { close(descriptor) }
+    var status = stat()
+    fstat(descriptor, &status)
+    var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
+    let got = read(descriptor, &bytes, bytes.count)
+    precondition(got == bytes.count)
+    return bytes
+  }
+}

@@ -1,0 +1,152 @@
+// Contract: a watched descriptor reports while its condition holds, an update changes what is
+// reported from then on, and after cancel() nothing comes any more, whatever happens to the
+// descriptor.
+import Base
+import Glibc
+import TestSupport
+import Testing
+import UringIO
+
+@Suite struct PollTests {
+  @Test func readableIsReportedAsLongAsItHolds() throws {
+    try withPipe { harness, pipe in
+      var calls = 0
+      let watch = harness.loop.poll(descriptor: pipe.reader, events: .readable) { events in
+        #expect(events == .readable)
+        calls += 1
+        // Two bytes, one taken per call: an edge would report once.
+        pipe.take()
+      }
+      pipe.put(2)
+      #expect(harness.until { calls == 2 })
+      harness.loop.runOnce()
+      #expect(calls == 2)
+      watch.cancel()
+    }
+  }
+
+  @Test func updateChangesWhatIsReported() throws {
+    try withPipe { harness, pipe in
+      var seen: [PollEvents] = []
+      let watch = harness.loop.poll(descriptor: pipe.writer, events: []) { seen.append($0) }
+      for _ in 0..<5 { harness.loop.runOnce() }
+      #expect(seen.isEmpty)
+      watch.update(.writable)
+      #expect(harness.until { !seen.isEmpty })
+      #expect(seen.allSatisfy { $0 == .writable })
+      watch.update(.readable)
+      let count = seen.count
+      for _ in 0..<5 { harness.loop.runOnce() }
+      #expect(seen.count == count)
+      watch.update(.writable)
+      watch.update([])
+      watch.update(.writable)
+      #expect(harness.until { seen.count > count })
+      watch.cancel()
+    }
+  }
+
+  @Test func afterCancelNothingIsReported() throws {
+    try withPipe { harness, pipe in
+      // The event is on its way already when the registration is cancelled.
+      var calls = 0
+      let first = harness.loop.poll(descriptor: pipe.reader, events: .readable) { _ in calls += 1 }
+      pipe.put(1)
+      first.cancel()
+      for _ in 0..<5 { harness.loop.runOnce() }
+      #expect(calls == 0)
+      // Cancelled by another callback of the same batch.
+      var watches: [PollRegistration] = []
+      for _ in 0..<2 {
+        watches.append(
+          harness.loop.poll(descriptor: pipe.reader, events: .readable) { _ in
+            calls += 1
+            for watch in watches { watch.cancel() }
+          })
+      }
+      #expect(harness.until { calls > 0 })
+      for _ in 0..<5 { harness.loop.runOnce() }
+      #expect(calls == 1)
+    }
+  }
+
+  @Test func closingTheDescriptorAfterCancelIsSafe() throws {
+    try LoopHarness.run { harness in
+      for round in 0..<100 {
+        let pipe = TestPipe()
+        let watch = harness.loop.poll(descriptor: pipe.reader, events: .readable) { _ in
+          Issue.record("reported after cancel")
+        }
+        if round % 2 == 0 { harness.loop.runOnce() }
+        watch.cancel()
+        pipe.close()
+        // Takes the number of the closed descriptor.
+        let next = TestPipe()
+        next.put(1)
+        harness.loop.runOnce()
+        next.close()
+      }
+    }
+  }
+
+  @Test func aHangupIsReportedUnasked() throws {
+    try withPipe { harness, pipe in
+      var seen: PollEvents = []
+      let watch = harness.loop.poll(descriptor: pipe.reader, events: .readable) {
+        seen.formUnion($0)
+      }
+      pipe.closeWriter()
+      #expect(harness.until { seen.contains(.hangup) })
+      watch.cancel()
+    }
+  }
+
+  @Test func aDescriptorThatIsNoneEndsWithOneError() throws {
+    try LoopHarness.run { harness in
+      var seen: [PollEvents] = []
+      let watch = harness.loop.poll(descriptor: 999_999, events: .readable) { seen.append($0) }
+      #expect(harness.until { !seen.isEmpty })
+      for _ in 0..<5 { harness.loop.runOnce() }
+      #expect(seen == [.error])
+      watch.cancel()
+    }
+  }
+
+  private func withPipe(_ body: (LoopHarness, TestPipe) throws -> Void) throws {
+    try LoopHarness.run { harness in
+      let pipe = TestPipe()
+      try body(harness, pipe)
+      pipe.close()
+    }
+  }
+}
+
+private final class TestPipe {
+  let reader: Int32
+  let writer: Int32
+  private var isWriterOpen = true
+
+  init() {
+    var ends: [Int32] = [-1, -1]
+    #expect(pipe(&ends) == 0)
+    reader = ends[0]
+    writer = ends[1]
+  }
+
+  func put(_ count: Int) { #expect(write(writer, [1, 2, 3], count) == count) }
+
+  func take() {
+    var byte: UInt8 = 0
+    #expect(read(reader, &byte, 1) == 1)
+  }
+
+  func closeWriter() {
+    isWriterOpen = false
+    _ = Glibc.close(writer)
+  }
+
+  func close() {
+    _ = Glibc.close(reader)
+    if isWriterOpen { closeWriter() }
+  }
+}

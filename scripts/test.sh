@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Every test, in release: installs what they need, builds once, runs, and counts.
+#
+#   scripts/test.sh [arguments of `swift test`, such as --filter REGEX]
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# An independent judge of our JSON Schemas.
+judge=jsonschema==4.23.0
+
+install_packages "${build_packages[@]}" "${python_packages[@]}"
+if [ "$(cat .venv-test/stamp 2>/dev/null)" != "$judge" ]; then
+  say "installing $judge into .venv-test"
+  rm -rf .venv-test
+  python3 -m venv .venv-test
+  .venv-test/bin/python -m pip --disable-pip-version-check install --quiet "$judge"
+  echo "$judge" >.venv-test/stamp
+fi
+scripts/model.sh
+scripts/build.sh --tests
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
+# Without deterministic hashing: a test must not depend on the order of a Set.
+env -u SWIFT_DETERMINISTIC_HASHING swift test -c release --skip-build --disable-xctest "$@" 2>&1 | tee "$log" ||
+  status=$?
+count() {
+  grep -cE "^. Test ([^ ]+\(.*\)|\".*\")( with [0-9]+ test cases?)? $1 after " "$log" || true
+}
+passed=$(count passed)
+failed=$(count failed)
+# A runner that dies reports no failed test; that is one all the same.
+if [ "$status" != 0 ] && [ "$failed" = 0 ]; then failed=1; fi
+if [ "$passed" = 0 ] && [ "$status" = 0 ]; then
+  say "no test ran"
+  status=1
+fi
+echo "$passed passed, $failed failed"
+exit "$status"
