@@ -5,7 +5,7 @@ import Glibc
 /// One transfer of `CurlTransport`, and the handle that cancels it.
 final class CurlExchange: Cancellable {
   private unowned let transport: CurlTransport
-  private let request: HTTPClientRequest
+  let request: HTTPClientRequest
   private let events: HTTPResponseEvents
   let timer: ExchangeTimer
   private(set) var easy: UnsafeMutableRawPointer?
@@ -67,7 +67,7 @@ final class CurlExchange: Cancellable {
 
   private static func failure(_ code: CURLcode, _ text: String) -> TransportFailure {
     switch code {
-    case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL: .requestInvalid(text)
+    case CURLE_URL_MALFORMAT: .requestInvalid(text)
     case CURLE_COULDNT_RESOLVE_HOST: .nameUnknown(text)
     case CURLE_COULDNT_CONNECT: .unreachable(text)
     case CURLE_OPERATION_TIMEDOUT: .timeout(.connect)
@@ -75,6 +75,8 @@ final class CurlExchange: Cancellable {
       CURLE_SSL_CIPHER, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_ISSUER_ERROR,
       CURLE_SSL_INVALIDCERTSTATUS:
       .untrusted(text)
+    // Broken chunked coding has no code of its own.
+    case CURLE_RECV_ERROR where text.contains("chunk"): .protocolViolation(text)
     case CURLE_PARTIAL_FILE, CURLE_GOT_NOTHING, CURLE_SEND_ERROR, CURLE_RECV_ERROR: .cut(text)
     default: .protocolViolation(text)
     }

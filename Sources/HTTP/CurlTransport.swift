@@ -67,6 +67,9 @@ extension CurlTransport {
   private func begin(_ exchange: CurlExchange) {
     guard !exchange.isOver else { return }
     do throws(TransportFailure) {
+      guard HTTPURL(exchange.request.url) != nil else {
+        throw .requestInvalid("the URL is not one of http or https")
+      }
       let multi = try loadedMulti()
       guard let easy = spares.popLast() ?? kfm_curl_easy_new() else {
         throw .unreachable("libcurl has no memory for a transfer")

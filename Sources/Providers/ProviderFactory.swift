@@ -86,7 +86,7 @@ package final class ProviderFactory {
       random: dependencies.random)
     switch options.kind {
     case .openai:
-      let probe = ProviderURL(options.baseURL).map {
+      let probe = HTTPURL(options.baseURL).map {
         ReachabilityProbe(
           url: $0, loop: dependencies.loop, sideThreads: dependencies.sideThreads)
       }
@@ -98,7 +98,9 @@ package final class ProviderFactory {
       server.start()
       return LocalProvider(
         options: options, server: server, dependencies: adapterDependencies)
-    case .extractive: return ExtractiveProvider(name: options.name, timers: dependencies.loop)
+    case .extractive:
+      return ExtractiveProvider(
+        name: options.name, models: options.models, timers: dependencies.loop)
     case .scripted:
       return ScriptedProvider(
         name: options.name, models: options.models, timers: dependencies.loop)

@@ -1,7 +1,7 @@
 package import Base
 package import Events
 
-/// One `[[providers]]` table, validated by `ProviderFactory.problems(in:routes:)`.
+/// One `[[providers]]` table, as the configuration has checked it.
 package struct ProviderOptions: Sendable, Hashable {
   /// What speaks behind a provider's name.
   package enum Kind: String, Sendable, CaseIterable {

@@ -50,8 +50,10 @@ package final class ProviderSet {
   package func candidates(model: String?, route: String) -> [Candidate] {
     if let model { return candidate(model).map { [$0] } ?? [] }
     if let options = routes[route] { return options.use.compactMap { candidate($0) } }
-    guard route == Self.defaultRoute, let first = entries.first else { return [] }
-    return candidate("\(first.provider.name)/\(first.provider.defaultModel)").map { [$0] } ?? []
+    guard route == Self.defaultRoute, let first = entries.first,
+      let model = first.provider.models.first
+    else { return [] }
+    return candidate("\(first.provider.name)/\(model)").map { [$0] } ?? []
   }
 
   package func fallbackCodes(route: String) -> Set<ErrorCode> {
