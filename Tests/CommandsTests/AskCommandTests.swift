@@ -75,7 +75,8 @@ import Testing
 
   @Test func theEndDecidesTheExitCode() {
     let cases: [(String, String, ExitCode)] = [
-      ("turn.failed", "provider_timeout", .turnFailed), ("turn.cancelled", "cancelled", .turnFailed),
+      ("turn.failed", "provider_timeout", .turnFailed),
+      ("turn.cancelled", "cancelled", .turnFailed),
       ("turn.cancelled", "deadline_exceeded", .deadline),
     ]
     for (event, code, expected) in cases {

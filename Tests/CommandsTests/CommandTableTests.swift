@@ -77,7 +77,8 @@ import Testing
     Wrong(words: ["topics", "tail"], says: "TOPIC is missing"),
     Wrong(words: ["topics", "tail", "agent.nosuch"], says: "kfm topics list"),
     Wrong(words: ["topics", "tail", "agent.plans", "--count", "0"], says: "from 1 on"),
-    Wrong(words: ["topics", "tail", "agent.plans", "--from", "-1"], says: "first, last or an offset"),
+    Wrong(
+      words: ["topics", "tail", "agent.plans", "--from", "-1"], says: "first, last or an offset"),
     Wrong(words: ["topics", "tail", "agent.plans", "--offline", "--follow"], says: "--follow"),
     Wrong(words: ["load", "--rate", "0"], says: "above 0"),
     Wrong(words: ["load", "--rate", "nan"], says: "above 0"),

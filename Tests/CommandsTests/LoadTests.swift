@@ -45,7 +45,8 @@ import Testing
     plan.rate = 3
     plan.duration = .seconds(2)
     #expect(plan.turns == 6)
-    #expect((0..<4).map { plan.start(of: $0).count } == [0, 333_333_333, 666_666_667, 1_000_000_000])
+    #expect(
+      (0..<4).map { plan.start(of: $0).count } == [0, 333_333_333, 666_666_667, 1_000_000_000])
   }
 
   static func load(_ answer: FakeReply, _ more: String...) -> ProgramRun.Outcome {
