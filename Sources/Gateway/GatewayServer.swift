@@ -36,7 +36,7 @@ package final class GatewayServer {
     NodeRoutes(context).register(&router)
     AdminRoutes(context).register(&router)
     let collector = services.metrics.collector
-    TransportMetrics.register(collector, ring: loop.statistics, http: server.statistics)
+    HTTPMetrics.register(server.statistics, with: collector)
     collector.gauge(MetricDescription("kfm_streams_open", "Streams open now.")) {
       [weak context] in [MetricSample([], Double(context?.streamCount ?? 0))]
     }

@@ -143,7 +143,8 @@ final class PlainExchange: Cancellable {
   private(set) var isOver = false
   /// The connection being made for it.
   var attempt: (any Cancellable)?
-  weak var connection: ClientConnection?
+  /// What carries it; the two let go of each other when it is over.
+  var connection: ClientConnection?
   private weak var transport: PlainTransport?
 
   init(_ transport: PlainTransport, _ request: HTTPClientRequest, _ events: HTTPResponseEvents) {
@@ -174,6 +175,7 @@ final class PlainExchange: Cancellable {
     guard !isOver else { return }
     isOver = true
     timer.stop()
+    connection = nil
     transport?.ended(self)
     events.onEnd(result)
   }

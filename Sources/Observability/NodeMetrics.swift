@@ -47,9 +47,9 @@ package final class NodeMetrics {
       }
     }
     pull(
-      "kfm_log_records_dropped_total", "Log records dropped because their reader was too slow.",
+      "kfm_logger_records_dropped_total", "Log records dropped because their reader was too slow.",
       log.ring.dropped)
-    pull("kfm_log_lines_total", "Lines written to the log.", log.written)
-    pull("kfm_log_lines_failed_total", "Lines that could not be written.", log.failed)
+    pull("kfm_logger_lines_total", "Lines written to the log.", log.written)
+    pull("kfm_logger_lines_failed_total", "Lines that could not be written.", log.failed)
   }
 }

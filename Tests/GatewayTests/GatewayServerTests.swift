@@ -331,7 +331,6 @@ import UringIO
           #"kfm_bus_lag_messages{topic="agent.turns.requests",partition="1",group="engine"} 1"#))
       #expect(lines.contains("# TYPE kfm_turns_total counter"))
       #expect(lines.contains("kfm_http_requests_total 1"))
-      #expect(lines.contains("# TYPE kfm_ring_enters_total counter"))
     }
   }
 

@@ -196,7 +196,7 @@ private func quick(_ change: (inout HTTPLimits) -> Void) -> HTTPLimits {
       client.expect("event-stream")
       client.socket.close()
       #expect(harness.until { server.gone == [.closed] })
-      server.waiting[0].responder.writeEvent("x", id: nil, data: "y".utf8)
+      server.waiting[0].responder.writeEvent("x", id: nil, data: Array("y".utf8))
       server.waiting[0].responder.end()
       #expect(harness.until { server.server.connectionCount == 0 })
     }

@@ -67,7 +67,7 @@ import UringIO
       try #require(harness.until { server.waiting.count == 1 })
       let responder = server.waiting[0].responder
       for index in 0..<50 {
-        responder.writeEvent("delta", id: nil, data: "\(index)".utf8)
+        responder.writeEvent("delta", id: nil, data: Array("\(index)".utf8))
         try #require(harness.until { exchange.text.hasSuffix("data: \(index)\n\n") })
       }
       #expect(exchange.result == nil)
@@ -90,7 +90,7 @@ import UringIO
       let unbegun = Exchange(transport, HTTPClientRequest(url: server.url("/path")))
       unbegun.handle?.cancel()
       try #require(harness.until { server.waiting.count == 2 })
-      server.waiting[1].responder.writeEvent("x", id: nil, data: "y".utf8)
+      server.waiting[1].responder.writeEvent("x", id: nil, data: Array("y".utf8))
       #expect(harness.until { server.gone.count == 2 })
       let after = Exchange(transport, HTTPClientRequest(url: server.url("/path")))
       #expect(harness.until { after.isComplete })

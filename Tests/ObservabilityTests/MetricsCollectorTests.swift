@@ -64,7 +64,7 @@ import Testing
       #"kfm_turns_total{status="merged"} 0"#, "# TYPE kfm_turn_duration_seconds histogram",
       "# TYPE kfm_turn_overhead_seconds histogram", #"kfm_tokens_total{direction="cached"} 0"#,
       "# TYPE kfm_tool_runs_total counter", "# TYPE kfm_process_open_fds gauge",
-      "# TYPE kfm_log_records_dropped_total counter",
+      "# TYPE kfm_logger_records_dropped_total counter",
     ] {
       #expect(text.contains(line + "\n"), "\(line)")
     }

@@ -42,7 +42,7 @@ final class NodeAssembly {
     packs = try Self.openPacks(configuration, logger)
     providerFactory = ProviderFactory(
       ProviderFactory.Dependencies(
-        loop: loop, transport: try Self.openTransport(loop), sideThreads: sideThreads,
+        loop: loop, transport: CurlTransport(loop: loop), sideThreads: sideThreads,
         random: SystemRandom(), logger: logger.named("providers"),
         environment: loaded.environment))
     providers = providerFactory.makeRouter(policy: RetryPolicy(configuration.engine))
@@ -115,14 +115,6 @@ final class NodeAssembly {
         ["pack": .string(name), "issues": .array(failure.issues.map { .string($0.description) })])
     }
     return registry
-  }
-
-  private static func openTransport(_ loop: EventLoop) throws(StartFailure) -> CurlTransport {
-    do {
-      return try CurlTransport(loop: loop)
-    } catch {
-      throw StartFailure("the HTTP client does not start: \(error)", exitCode: .failed)
-    }
   }
 
   private static func checks(of bus: EmbeddedBus) -> [Observability.HealthCheck] {

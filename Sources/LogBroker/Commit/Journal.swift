@@ -68,7 +68,8 @@ final class Journal {
     let block = LogLimits.blockBytes
     if place.isFirst {
       JournalHeader(
-        generation: place.generation, firstGroup: state.nextGroup, previous: state.previous
+        generation: place.generation, firstGroup: state.nextGroup, previous: state.previous,
+        fileLength: capacity[place.file]
       ).write(to: writer.buffer.bytes.slice(0..<block))
     }
     let bytes = writer.buffer.bytes.slice((place.isFirst ? 0 : block)..<writer.end)
