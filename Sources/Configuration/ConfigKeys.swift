@@ -8,6 +8,12 @@ enum ConfigKeys {
 
   static let byPath = Dictionary(uniqueKeysWithValues: all.map { ($0.path, $0) })
 
+  /// Every path that has keys below it: `bus`, `bus.embedded`, `providers[]`.
+  static let tables: Set<String> = Set(
+    all.flatMap { key in
+      key.path.indices.filter { key.path[$0] == "." }.map { String(key.path[..<$0]) }
+    })
+
   /// The one version of the file's format.
   static let version = 1
 
