@@ -20,7 +20,7 @@ extension NodeTests {
           schema = json.loads(path.read_text())
           Draft202012Validator.check_schema(schema)
           schemas[path.name.removesuffix(".schema.json")] = Draft202012Validator(schema)
-      envelope = schemas["CommonEventEnvelope.v1"]
+      envelope = schemas["CommonEventEnvelope-v1"]
 
       def fits(event):
           payload = schemas.get(event.get("type"))
