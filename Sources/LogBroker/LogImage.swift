@@ -43,6 +43,37 @@ struct LogImage {
     return try Catalog(bytes)
   }
 
+  /// Whether anything was ever committed: what a creation that was cut off leaves behind has no
+  /// catalog either, and may be made anew; this may not.
+  static func hasRecords(_ storage: any Storage) throws(LogBrokerError) -> Bool {
+    if let saved = try contents(of: Checkpoint.path, storage), try Checkpoint(saved) != Checkpoint()
+    {
+      return true
+    }
+    for index in 0..<2 {
+      let head = try head(ofJournal: index, storage)
+      let isWritten = head.withUnsafeBytes { JournalHeader.read($0) != .none }
+      if isWritten { return true }
+    }
+    return false
+  }
+
+  /// Its first bytes; empty without the file.
+  private static func head(
+    ofJournal index: Int, _ storage: any Storage
+  ) throws(LogBrokerError) -> [UInt8] {
+    do throws(StorageFailure) {
+      let file = try storage.open(Journal.path(index), .read)
+      defer { file.close() }
+      let buffer = AlignedBuffer(capacity: LogLimits.blockBytes)
+      let count = try file.read(at: 0, into: buffer.bytes)
+      return Array(buffer.bytes.prefix(count))
+    } catch {
+      if error.kind == .notFound { return [] }
+      throw .failed("the journal cannot be read: \(error)")
+    }
+  }
+
   /// What the checkpoint says now about the journal.
   static func released(_ storage: any Storage) throws(LogBrokerError) -> UInt64? {
     try contents(of: Checkpoint.path, storage).map { (bytes) throws(LogBrokerError) in

@@ -50,7 +50,12 @@ struct LogOpening {
   // MARK: Catalog
 
   private func openCatalog() throws(LogBrokerError) -> Catalog {
-    guard var catalog = try LogImage.catalog(storage) else { return try createLog() }
+    guard var catalog = try LogImage.catalog(storage) else {
+      if try LogImage.hasRecords(storage) {
+        throw .damaged(file: Catalog.path, reason: "it is missing beside a log with records")
+      }
+      return try createLog()
+    }
     if catalog.addMissing() { try write(catalog) }
     return catalog
   }
@@ -134,6 +139,9 @@ struct LogOpening {
     metrics.tornTails.add(outcome.tornTails)
     if outcome.tornTails > 0 {
       logger.warning("the write that a crash cut off, never acknowledged, was dropped")
+    }
+    if outcome.shortFiles > 0 {
+      logger.warning("a journal file was cut short behind its last record; it is whole again")
     }
     if outcome.groups > 0 {
       logger.info("journal replayed", ["groups": .int(Int64(outcome.groups))])
