@@ -123,11 +123,11 @@ enum ConfigKeys {
       path: "engine.queue_max", kind: .integer(0...10_000), initial: .value(.integer(16)),
       isReloadable: true, summary: "Waiting turns a session."),
     ConfigKey(
-      path: "engine.turn_deadline", kind: .duration(from: "1s", to: "30d"),
+      path: "engine.turn_deadline", kind: .duration(from: "1ms", to: "30d"),
       initial: .value(.duration(.seconds(600))), isReloadable: true,
       summary: "When a turn ends that names no deadline."),
     ConfigKey(
-      path: "engine.step_timeout", kind: .duration(from: "100ms", to: "1d"),
+      path: "engine.step_timeout", kind: .duration(from: "1ms", to: "1d"),
       initial: .value(.duration(.seconds(300))), isReloadable: true,
       summary: "How long one step may take."),
     ConfigKey(
@@ -141,7 +141,7 @@ enum ConfigKeys {
       isReloadable: true, summary: "Crashes a turn survives before it counts as poison."),
     ConfigKey(
       path: "engine.on_disconnect", kind: .choice(["continue", "cancel"]),
-      initial: .value(.string("continue")), isReloadable: true, support: .only(["continue"]),
+      initial: .value(.string("continue")), isReloadable: true,
       summary: "What happens to a turn whose client has gone."),
     ConfigKey(
       path: "engine.drain", kind: .duration(from: "0s", to: "10m"),
