@@ -102,6 +102,17 @@ import UringIO
     }
   }
 
+  @Test func requestsBehindAWaitingOneStayInTheKernel() throws {
+    try withServer { harness, server in
+      let client = try RawClient(harness, server.address)
+      client.send(get("/wait"))
+      #expect(harness.until { server.waiting.count == 1 })
+      client.socket.send([UInt8](repeating: 0x0D, count: 60 << 20))
+      _ = harness.until(deadline: .milliseconds(300)) { client.socket.queuedBytes == 0 }
+      #expect(client.socket.queuedBytes > 30 << 20)
+    }
+  }
+
   @Test func aPipelineOfAClientThatDoesNotReadWaits() throws {
     try withServer { harness, server in
       let client = try RawClient(harness, server.address, receives: false)
