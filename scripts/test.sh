@@ -9,7 +9,7 @@ set -euo pipefail
 # An independent judge of our JSON Schemas.
 judge=jsonschema==4.23.0
 
-install_packages "${build_packages[@]}" "${python_packages[@]}"
+install_packages "${build_packages[@]}" "${python_packages[@]}" "${judge_packages[@]}"
 if [ "$(cat .venv-test/stamp 2>/dev/null)" != "$judge" ]; then
   say "installing $judge into .venv-test"
   rm -rf .venv-test
@@ -36,6 +36,17 @@ if [ "$status" != 0 ] && [ "$failed" = 0 ]; then failed=1; fi
 if [ "$passed" = 0 ] && [ "$status" = 0 ]; then
   say "no test ran"
   status=1
+fi
+# The benchmark on tiny inputs, so that it never rots; its figures say nothing here.
+if [ $# = 0 ]; then
+  say "benchmarks, on tiny inputs"
+  if Benchmarks/bench-turn.sh --rounds 1 --scale 0.02 >"$log" 2>&1; then
+    passed=$((passed + 1))
+  else
+    cat "$log"
+    failed=$((failed + 1))
+    status=1
+  fi
 fi
 echo "$passed passed, $failed failed"
 exit "$status"

@@ -101,7 +101,7 @@ enum ConfigKeys {
       summary: "What an acknowledgement of the bus means."),
     ConfigKey(
       path: "bus.clock_skew_max", kind: .duration(from: "0s", to: "1m"),
-      initial: .value(.duration(.seconds(2))),
+      initial: .value(.duration(.seconds(2))), support: .initialOnly,
       summary: "How far clocks may be apart when deadlines are judged."),
     ConfigKey(
       path: "bus.embedded.listen", kind: .string, initial: .value(.string("")),
@@ -145,7 +145,7 @@ enum ConfigKeys {
       summary: "What happens to a turn whose client has gone."),
     ConfigKey(
       path: "engine.drain", kind: .duration(from: "0s", to: "10m"),
-      initial: .value(.duration(.seconds(10))), isReloadable: true,
+      initial: .value(.duration(.seconds(10))), isReloadable: true, support: .initialOnly,
       summary: "How long an owner may take to hand a partition over."),
     ConfigKey(
       path: "engine.lease", kind: .duration(from: "100ms", to: "1m"),

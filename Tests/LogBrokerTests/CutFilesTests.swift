@@ -24,7 +24,7 @@ import Testing
 
   @Test func aJournalThatWasCutBehindItsLastRecordIsMadeWhole() {
     let (workload, _) = killedLog()
-    for cut in [1, 3, 5_000, 20_000] {
+    for cut in [1, 3, 500, 5_000] {
       let whole = workload.disk.content(of: Self.journal)
       workload.disk.setContent(Array(whole.dropLast(cut)), of: Self.journal)
       #expect(workload.open())
