@@ -100,7 +100,8 @@ struct LogOpening {
     // The last process may have ended between replacing the checkpoint and making that durable.
     // From here on the journal it released may be written over.
     try attempt { () throws(StorageFailure) in try storage.syncDirectory("log") }
-    let image = try LogImage.read(storage, catalog) { log, reason in
+    let journals = try LogImage.readJournals(storage)
+    let image = try LogImage.read(storage, catalog, journals: journals) { log, reason in
       metrics.reportDamage(log, reason, logger)
     }
     var files: [any LoopFile] = []
