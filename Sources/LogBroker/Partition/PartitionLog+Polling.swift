@@ -16,7 +16,8 @@ extension PartitionLog {
   }
 
   func isBeyondEnd(_ seek: Seek) -> Bool {
-    switch seek {
+    if endOffset == firstOffset { return true }
+    return switch seek {
     case .offset(let offset): offset >= endOffset
     case .time(let time): time > lastTime
     }
