@@ -50,7 +50,12 @@ struct LogOpening {
   // MARK: Catalog
 
   private func openCatalog() throws(LogBrokerError) -> Catalog {
-    guard var catalog = try LogImage.catalog(storage) else { return try createLog() }
+    guard var catalog = try LogImage.catalog(storage) else {
+      if try LogImage.hasRecords(storage) {
+        throw .damaged(file: Catalog.path, reason: "it is missing beside a log with records")
+      }
+      return try createLog()
+    }
     if catalog.addMissing() { try write(catalog) }
     return catalog
   }
@@ -100,7 +105,8 @@ struct LogOpening {
     // The last process may have ended between replacing the checkpoint and making that durable.
     // From here on the journal it released may be written over.
     try attempt { () throws(StorageFailure) in try storage.syncDirectory("log") }
-    let image = try LogImage.read(storage, catalog) { log, reason in
+    let journals = try LogImage.readJournals(storage)
+    let image = try LogImage.read(storage, catalog, journals: journals) { log, reason in
       metrics.reportDamage(log, reason, logger)
     }
     var files: [any LoopFile] = []

@@ -58,8 +58,9 @@ package final class ProviderFactory {
     guard wanted != self.wanted else { return }
     self.wanted = wanted
     guard providers.isEmpty else {
+      let set = makeSet(providers, routes)
       for options in providers { logProvider(options, reason: "configured") }
-      return router.install(makeSet(providers, routes))
+      return router.install(set)
     }
     let choose = { [self] (ollamaModel: String?) in
       // A reload may have come while Ollama was asked.
@@ -82,8 +83,9 @@ package final class ProviderFactory {
     for words in choice.skipped {
       dependencies.logger.warning("provider skipped", ["reason": .string(words)])
     }
+    let set = makeSet([choice.options], wanted.routes)
     logProvider(choice.options, reason: choice.reason)
-    return makeSet([choice.options], wanted.routes)
+    return set
   }
 
   private func makeSet(_ providers: [ProviderOptions], _ routes: [RouteOptions]) -> ProviderSet {
@@ -134,7 +136,8 @@ package final class ProviderFactory {
       "provider",
       [
         "provider": .string(options.name), "kind": .string(options.kind.rawValue),
-        "model": options.models.first.map { .string($0) } ?? .null, "reason": .string(reason),
+        "model": made[options]?.models.first.map { .string($0) } ?? .null,
+        "reason": .string(reason),
       ])
   }
 }

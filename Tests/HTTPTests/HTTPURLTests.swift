@@ -25,7 +25,8 @@ import Testing
   @Test(arguments: [
     "", "a", "/x", "http:", "http:/a", "http://", "http:///x", "http://:80/x", "ftp://a/x",
     "file:///etc/passwd", "http://u:p@a/x", "http://a:0/", "http://a:65536/", "http://a:8x/",
-    "http://a b/", "http://a/b c", "http://a/\r\nX: 1", "http://a\r\n/", "http://a/ä", "http://ä/",
+    "http://a b/", "http://a/b c",
+    "http://a/\r\nX: 1", "http://a\r\n/", "http://a/ä", "http://ä/",
   ])
   func refuses(_ text: String) { #expect(HTTPURL(text) == nil) }
 }

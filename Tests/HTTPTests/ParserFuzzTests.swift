@@ -8,7 +8,8 @@ import Testing
 private let seeds: [String] = [
   "GET /v1/turns?x=1 HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n",
   "POST /v1/turns HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello",
-  "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;e\r\nabc\r\n0\r\nT: 1\r\n\r\n",
+  "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    + "3;e\r\nabc\r\n0\r\nT: 1\r\n\r\n",
   "GET http://a:1/%2e HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
 ]
 

@@ -41,7 +41,7 @@ package enum CommandLineProcess {
       streams: .init(
         input: DescriptorInput(STDIN_FILENO), output: writer(STDOUT_FILENO),
         errors: writer(STDERR_FILENO)),
-      makeTransport: { loop in CurlTransport(loop: loop) })
+      makeTransport: { loop in NodeTransport(loop: loop) })
   }
 
   private static func environment() -> [String: String] {
