@@ -199,11 +199,8 @@ import Testing
     ("[telemetry]\nsample = 0.5", "telemetry.sample"), ("[node]\nio = \"epoll\"", "node.io"),
     ("[node]\nloops = 2", "node.loops"), ("[node]\nroles = [\"api\"]", "node.roles"),
     ("[engine]\nsession_policy = \"merge\"", "engine.session_policy"),
-<<<<<<< HEAD
-=======
     ("[engine]\ndrain = \"5s\"", "engine.drain"),
     ("[bus]\nclock_skew_max = \"1s\"", "bus.clock_skew_max"),
->>>>>>> main
     ("[retention]\ncalls = \"1d\"", "retention.calls"),
     ("[[routes]]\nfallback = { x = [\"a/b\"] }", "routes[0].fallback"),
     ("[[providers]]\nname = \"x\"\nkind = \"anthropic\"", "providers[0].kind"),
