@@ -15,9 +15,13 @@ struct LogImage {
   var journalBytes: [AlignedBuffer] = []
   private let onDamage: (PartitionLog, String) -> Void
 
+  /// Beside a running node: journals read before the checkpoint miss nothing, since what a
+  /// checkpoint makes free to be written over, it has.
+  ///
+  /// - Parameter journals: what `readJournals` gave before.
   /// - Parameter onDamage: hears of partitions that are found damaged, once each.
   static func read(
-    _ storage: any Storage, _ catalog: Catalog,
+    _ storage: any Storage, _ catalog: Catalog, journals: [AlignedBuffer],
     onDamage: @escaping (PartitionLog, String) -> Void
   ) throws(LogBrokerError) -> LogImage {
     guard let saved = try contents(of: Checkpoint.path, storage) else {
@@ -27,9 +31,9 @@ struct LogImage {
     var image = LogImage(
       table: PartitionTable(catalog), released: checkpoint.released, onDamage: onDamage)
     try image.restore(checkpoint, storage)
-    for index in 0..<2 { image.journalBytes.append(try readJournal(index, storage)) }
+    image.journalBytes = journals
     let recovery = JournalRecovery(
-      files: image.journalBytes.map { UnsafeRawBufferPointer($0.bytes) },
+      files: journals.map { UnsafeRawBufferPointer($0.bytes) },
       released: checkpoint.released)
     image.journal = try recovery.run { (header, body, isWhole) throws(LogBrokerError) in
       try image.apply(header, body, isWhole)
@@ -74,11 +78,8 @@ struct LogImage {
     }
   }
 
-  /// What the checkpoint says now about the journal.
-  static func released(_ storage: any Storage) throws(LogBrokerError) -> UInt64? {
-    try contents(of: Checkpoint.path, storage).map { (bytes) throws(LogBrokerError) in
-      try Checkpoint(bytes).released
-    }
+  static func readJournals(_ storage: any Storage) throws(LogBrokerError) -> [AlignedBuffer] {
+    [try readJournal(0, storage), try readJournal(1, storage)]
   }
 
   private init(

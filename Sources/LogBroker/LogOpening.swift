@@ -105,7 +105,8 @@ struct LogOpening {
     // The last process may have ended between replacing the checkpoint and making that durable.
     // From here on the journal it released may be written over.
     try attempt { () throws(StorageFailure) in try storage.syncDirectory("log") }
-    let image = try LogImage.read(storage, catalog) { log, reason in
+    let journals = try LogImage.readJournals(storage)
+    let image = try LogImage.read(storage, catalog, journals: journals) { log, reason in
       metrics.reportDamage(log, reason, logger)
     }
     var files: [any LoopFile] = []
@@ -139,9 +140,6 @@ struct LogOpening {
     metrics.tornTails.add(outcome.tornTails)
     if outcome.tornTails > 0 {
       logger.warning("the write that a crash cut off, never acknowledged, was dropped")
-    }
-    if outcome.shortFiles > 0 {
-      logger.warning("a journal file was cut short behind its last record; it is whole again")
     }
     if outcome.groups > 0 {
       logger.info("journal replayed", ["groups": .int(Int64(outcome.groups))])

@@ -123,8 +123,8 @@ import Testing
   @Test func theExampleShowsTheDefaults() throws {
     let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
     let scratch = ScratchDirectory()
-    let defaults = try ConfigLoader(scratch.inputs(["HOME": "/home/ann"])).load()
-    var inputs = scratch.inputs(["HOME": "/home/ann"])
+    let defaults = try ConfigLoader(scratch.inputs(["HOME": "/srv/ann"])).load()
+    var inputs = scratch.inputs(["HOME": "/srv/ann"])
     inputs.configPath = root + "/config.example.toml"
     let example = try ConfigLoader(inputs).load()
     var shown = 0

@@ -26,6 +26,9 @@ final class RawClient {
 
   var text: String { String(decoding: received, as: UTF8.self) }
 
+  var unsentBytes: Int { socket.queuedBytes }
+  var isAllSent: Bool { unsentBytes == 0 }
+
   func send(_ text: String) { socket.send(Array(text.utf8)) }
 
   /// Sends `count` bytes and says how many the server has left unread in the end.

@@ -97,6 +97,8 @@ private func quick(_ change: (inout HTTPLimits) -> Void) -> HTTPLimits {
       second.expectEnd()
       #expect(second.statuses == [503])
       gone.socket.close()
+      second.socket.close()
+      #expect(harness.until { server.server.connectionCount == 1 })
       first.send("a")
       #expect(harness.until { first.received.count > 60_000 })
       let third = try RawClient(harness, server.address)

@@ -56,7 +56,9 @@ extension NodeTests {
 
     /// A Python that has the validator; nil where there is none.
     private static func python(_ folder: TestFolder) throws -> String? {
-      let candidates = ["\(TestPaths.root)/.venv-test/bin/python"] + [TestPaths.program("python3")]
+      let candidates =
+        ["\(TestPaths.root)/.venv-test/bin/python"]
+        + [TestPaths.program("python3")]
         .compactMap { $0 }
       return try candidates.first { program in
         guard FileManager.default.isExecutableFile(atPath: program) else { return false }

@@ -13,8 +13,6 @@ struct JournalRecovery {
     var last: (file: Int, range: Range<Int>)?
     var groups = 0
     var tornTails = 0
-    /// Files shorter than they were, of which nothing that counts is missing.
-    var shortFiles = 0
     var isTorn: Bool { tornTails > 0 }
   }
 
@@ -43,23 +41,8 @@ struct JournalRecovery {
       }
       var scan = JournalScan(files[candidate.file], candidate.header)
       try replay(&scan, file: candidate.file, &outcome, apply)
-      try checkLength(candidate, scan, &outcome)
     }
     return outcome
-  }
-
-  /// The first group's sync made the whole length durable: a shorter file has been cut by somebody.
-  /// Groups stand one behind the other, so where the next one would begin and does not, none is
-  /// missing, and only room for more is. Else an acknowledged one may be.
-  private func checkLength(
-    _ candidate: Candidate, _ scan: JournalScan, _ outcome: inout Outcome
-  ) throws(LogBrokerError) {
-    guard scan.nextGroup > candidate.header.firstGroup + 1,
-      scan.bytes.count < candidate.header.fileLength
-    else { return }
-    guard scan.bytes.count - scan.position >= FrameHeader.length, case .nothing = scan.read()
-    else { throw damaged(candidate.file, "its end is missing") }
-    outcome.shortFiles += 1
   }
 
   /// The files that hold something to replay, by generation.

@@ -95,7 +95,9 @@ final class ScriptedProvider: Sendable {
   }
 
   private func stream(_ client: Int32, _ script: Script) {
-    guard send(client, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+    guard
+      send(
+        client, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
     else { return }
     for index in 0..<script.words {
       let delta: JSON = ["content": .string("\(script.id)-\(index) ")]

@@ -139,7 +139,8 @@ final class TestConnection {
   }
 
   func readHead() throws {
-    guard let line = rawLine(), line.hasPrefix("HTTP/1.1 "), let code = Int(line.dropFirst(9).prefix(3))
+    guard let line = rawLine(), line.hasPrefix("HTTP/1.1 "),
+      let code = Int(line.dropFirst(9).prefix(3))
     else { throw TestHTTP.Failed(description: "no answer") }
     status = code
     while let line = rawLine(), !line.isEmpty {
