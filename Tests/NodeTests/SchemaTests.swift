@@ -49,7 +49,9 @@ extension NodeTests {
                   if fits(worse): print("accepted:", event["type"], what)
           elif not fits(event):
               payload = schemas.get(event["type"])
-              why = next((e.message for v, x in [(envelope, event), (payload, event["payload"])] if v for e in v.iter_errors(x)), "no schema")
+              judged = [(envelope, event), (payload, event["payload"])]
+              errors = (e.message for v, x in judged if v for e in v.iter_errors(x))
+              why = next(errors, "no schema")
               print("refused:", event["type"], why[:200])
       print(events, "events:", " ".join(sorted(types)))
       """

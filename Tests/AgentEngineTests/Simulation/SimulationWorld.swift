@@ -154,6 +154,7 @@ final class SimulationWorld: ProviderInterface, ToolRunner, KnowledgeRetriever,
 
   func profile(model: String?, route: String) -> ModelProfile? { ModelProfile() }
   func reachability() -> [(provider: String, reachable: Bool, detail: String)] { [] }
+  func refreshReachability(_ completion: @escaping () -> Void) { completion() }
 
   // MARK: Tools and knowledge
 
