@@ -61,8 +61,7 @@ final class StepProcessor {
     let execution = job.execution
     let finish: (StepOutcome) -> Void = { outcome in
       guard !execution.isOver else { return }
-      execution.isOver = true
-      execution.timeout?.cancel()
+      execution.finish()
       completion(outcome)
     }
     execution.timeout = timers.schedule(after: options.stepTimeout) { [self] in

@@ -99,6 +99,9 @@ package final class TurnManager {
       owner?.fault = "another node has taken the partition"
       self?.logger.error("partition lost", ["partition": .int(Int64(owner?.partition ?? -1))])
     }
+    outcome.journal.onInputsSettled = { [weak self, weak owner] in
+      if let self, let owner { scheduleOffset(owner) }
+    }
     restore(owner, outcome.fold)
     for (turnID, stream) in outcome.ended { endedStreams.insert(stream, for: turnID) }
     for turn in outcome.open { resume(turn, owner, outcome.takeovers) }
@@ -196,6 +199,25 @@ package final class TurnManager {
     journal.record(.resuming(TurnResuming(turnID: live.turnID)), live.labels) { [self] _ in
       live.resumesAlone = false
       runNext(in: live.session)
+    }
+  }
+
+  /// Tells the bus how far requests are consumed: for lag only (SEMANTICS D12), so it may be late.
+  private func scheduleOffset(_ owner: PartitionOwner) {
+    guard !owner.isOffsetDue else { return }
+    owner.isOffsetDue = true
+    timers.schedule(after: EngineLimits.groupOffsetDelay) { [self] in
+      owner.isOffsetDue = false
+      guard let consumed = owner.journal?.settledInputs.requests, consumed > 0 else { return }
+      let target = TopicPartition(.turnsRequests, owner.partition)
+      guard events.bus.storedOffset(group: EngineLimits.group, of: target) != consumed - 1 else {
+        return
+      }
+      events.bus.storeOffset(consumed - 1, group: EngineLimits.group, of: target) { [logger] in
+        if case .failure(let error) = $0 {
+          logger.debug("group offset not stored", ["error": .string("\(error)")])
+        }
+      }
     }
   }
 

@@ -32,7 +32,8 @@ int kfm_ring_enter(struct io_uring *ring, int64_t wait_ns) {
   if (wait_ns == 0) return io_uring_submit_and_get_events(ring);
   struct io_uring_cqe *first = NULL;
   if (wait_ns < 0) return io_uring_submit_and_wait_timeout(ring, &first, 1, NULL, NULL);
-  struct __kernel_timespec limit = {.tv_sec = wait_ns / 1000000000, .tv_nsec = wait_ns % 1000000000};
+  struct __kernel_timespec limit = {.tv_sec = wait_ns / 1000000000,
+                                    .tv_nsec = wait_ns % 1000000000};
   return io_uring_submit_and_wait_timeout(ring, &first, 1, &limit, NULL);
 }
 

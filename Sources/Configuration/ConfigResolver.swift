@@ -61,16 +61,16 @@ struct ConfigResolver {
       let source = ConfigSource.file(filePath ?? "", line: member.line)
       if ConfigKeys.byPath[key] != nil {
         candidates[place] = .node(member.node, source)
-      } else if Self.hasKeys(under: key + "[]") {
+      } else if ConfigKeys.tables.contains(key + "[]") {
         addItems(member, template: key, path: place)
-      } else if Self.hasKeys(under: key) {
+      } else if ConfigKeys.tables.contains(key) {
         guard case .table(let inner) = member.node.value else {
           addIssue(source, place, "found \(member.node.kindName); expected a table [\(place)]")
           continue
         }
         addTable(inner, template: key, path: place)
       } else {
-        addIssue(source, place, Self.unknown(member.name, in: template))
+        addIssue(source, place, unknown(member.name, in: template))
       }
     }
   }
@@ -115,7 +115,7 @@ struct ConfigResolver {
     var template = ""
     var path = ""
     for part in name.split(separator: "__", omittingEmptySubsequences: false) {
-      if !path.isEmpty, let index = Int(part), Self.hasKeys(under: template + "[]") {
+      if !path.isEmpty, let index = Int(part), ConfigKeys.tables.contains(template + "[]") {
         let count = items[path]?.count ?? 0
         guard index >= 0, index < count else {
           addIssue(
@@ -132,7 +132,7 @@ struct ConfigResolver {
     guard ConfigKeys.byPath[template] != nil else {
       let parent = template.lastIndex(of: ".").map { String(template[..<$0]) } ?? ""
       let last = template.split(separator: ".").last.map(String.init) ?? ""
-      addIssue(source, path, Self.unknown(last, in: parent))
+      addIssue(source, path, unknown(last, in: parent))
       return
     }
     candidates[path] = .text(text, source)
@@ -163,11 +163,8 @@ struct ConfigResolver {
       resolveInitial(key, at: path, itemLine: itemLine)
       return
     }
-    // What comes from outside the file is seen from the working directory, as on a command line.
-    let isFromFile = if case .node = candidate { true } else { false }
     var reading = ConfigReading(
-      key: key, references: references,
-      directory: isFromFile ? references.directory : surroundings.workingDirectory)
+      key: key, references: references, directory: references.directory)
     do {
       let result =
         switch candidate {
@@ -207,11 +204,12 @@ struct ConfigResolver {
 
   // MARK: Unknown keys
 
-  private static func hasKeys(under path: String) -> Bool {
-    ConfigKeys.all.contains { $0.path.hasPrefix(path + ".") }
-  }
+  /// Issues after which a mistake is only named: looking for what was meant takes its time.
+  private static let guessesMax = 100
 
-  private static func unknown(_ name: String, in template: String) -> String {
+  private func unknown(_ name: String, in template: String) -> String {
+    let words = template.isEmpty ? "unknown key or table" : "unknown key"
+    guard issues.count < Self.guessesMax else { return words + "; expected a known one" }
     let prefix = template.isEmpty ? "" : template + "."
     var known: [String] = []
     for key in ConfigKeys.all where key.path.hasPrefix(prefix) {
@@ -219,10 +217,9 @@ struct ConfigResolver {
       let name = String(rest.replacing("[]", with: ""))
       if !known.contains(name) { known.append(name) }
     }
-    let words = template.isEmpty ? "unknown key or table" : "unknown key"
     guard !known.isEmpty else { return words + "; expected a key of docs/surface.md" }
-    let closest = known.min { distance($0, name) < distance($1, name) }!
-    if distance(closest, name) <= max(2, name.count / 3) {
+    let closest = known.min { Self.distance($0, name) < Self.distance($1, name) }!
+    if Self.distance(closest, name) <= max(2, name.count / 3) {
       return "\(words); expected \"\(closest)\"?"
     }
     return "\(words); expected one of \(known.joined(separator: ", "))"

@@ -50,20 +50,11 @@ final class TurnStream: TurnStreamSubscriber, OpenStream {
   /// Room for an event's name, position and line ends.
   private static let frameBytes = 96
 
-  /// Deltas are most of what a node sends: text without line breaks, which compact JSON is, goes
-  /// out in one piece instead of byte by byte.
   private static func append(_ event: StreamEvent, to bytes: inout [UInt8]) {
-    let isOneLine = !event.data.contains { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }
-    guard isOneLine else {
-      return SSEEncoder.append(
-        event: event.name, id: event.position?.description, data: event.data, to: &bytes)
+    event.data.withUnsafeBytes {
+      SSEEncoder.append(
+        event: event.name, id: event.position?.description, data: $0, to: &bytes)
     }
-    if let position = event.position { bytes.append(contentsOf: "id: \(position)\n".utf8) }
-    bytes.append(contentsOf: "event: ".utf8)
-    bytes.append(contentsOf: event.name.utf8)
-    bytes.append(contentsOf: "\ndata: ".utf8)
-    bytes.append(contentsOf: event.data)
-    bytes.append(contentsOf: "\n\n".utf8)
   }
 
   func cut() {

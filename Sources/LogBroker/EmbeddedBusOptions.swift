@@ -22,16 +22,3 @@ package struct EmbeddedBusOptions {
     self.dataDirectory = dataDirectory
   }
 }
-
-extension EmbeddedBus {
-  /// Opens the log in a data directory, which is made when it is not there, and takes its lock.
-  /// Blocks: to be called before the loop has other work. Every record that was ever acknowledged
-  /// can be read afterwards.
-  package static func open(_ options: EmbeddedBusOptions) throws(LogBrokerError) -> EmbeddedBus {
-    let opening = LogOpening(
-      storage: options.storage, dataDirectory: options.dataDirectory,
-      partitions: options.partitions, limits: options.limits, metrics: options.metrics,
-      logger: options.logger.named("log"))
-    return EmbeddedBus(try opening.run(), options)
-  }
-}

@@ -1,4 +1,5 @@
 package import Base
+import Events
 
 /// What the log counts, for `/metrics` (names there begin with `kfm_log_`).
 package final class LogMetrics: Sendable {
@@ -12,10 +13,20 @@ package final class LogMetrics: Sendable {
   package let checkpoints = Counter()
   /// Torn ends that recovery cut off.
   package let tornTails = Counter()
-  /// Places found damaged.
+  /// Partitions found damaged.
   package let damages = Counter()
   /// Appends refused because the disk was full.
   package let diskFullRefusals = Counter()
 
   package init() {}
+
+  func reportDamage(_ log: PartitionLog, _ reason: String, _ logger: Logger) {
+    damages.add()
+    logger.error(
+      "partition damaged: it takes no records until it is repaired",
+      [
+        "topic": .string(log.target.topic.path), "partition": .int(Int64(log.target.partition)),
+        "reason": .string(reason),
+      ])
+  }
 }

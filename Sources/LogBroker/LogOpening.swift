@@ -23,8 +23,7 @@ struct LogOpening {
   func run() throws(LogBrokerError) -> Opened {
     let lock = try takeLock()
     do throws(LogBrokerError) {
-      let catalog: Catalog
-      if let stored = try readCatalog() { catalog = stored } else { catalog = try createLog() }
+      let catalog = try openCatalog()
       guard catalog.partitions == partitions else {
         throw .partitionCountDiffers(configured: partitions, stored: catalog.partitions)
       }
@@ -35,8 +34,6 @@ struct LogOpening {
     }
   }
 
-  // MARK: Directory and catalog
-
   private func takeLock() throws(LogBrokerError) -> any StorageLock {
     do throws(StorageFailure) {
       try storage.makeDirectory("")
@@ -44,45 +41,54 @@ struct LogOpening {
     } catch {
       switch error.kind {
       case .locked: throw .locked(path: dataDirectory)
-      case .denied, .notFound:
-        throw .notWritable(path: dataDirectory, reason: error.description)
+      case .notFound: throw .notWritable(path: dataDirectory, reason: error.description)
       default: throw failure(error)
       }
     }
   }
 
-  private func readCatalog() throws(LogBrokerError) -> Catalog? {
-    guard
-      let bytes = try attempt({ () throws(StorageFailure) in
-        try storage.contents(of: Catalog.path)
-      })
-    else { return nil }
-    var catalog = try Catalog(bytes)
+  // MARK: Catalog
+
+  private func openCatalog() throws(LogBrokerError) -> Catalog {
+    guard var catalog = try LogImage.catalog(storage) else {
+      if try LogImage.hasRecords(storage) {
+        throw .damaged(file: Catalog.path, reason: "it is missing beside a log with records")
+      }
+      return try createLog()
+    }
     if catalog.addMissing() { try write(catalog) }
     return catalog
   }
 
   /// The catalog comes last: without it there is no log, and creating one begins anew.
   private func createLog() throws(LogBrokerError) -> Catalog {
+    precondition(
+      (1...Catalog.partitionsMax).contains(partitions) && partitions & (partitions - 1) == 0,
+      "the partition count is a power of two")
     try attempt { () throws(StorageFailure) in
       try storage.makeDirectory("log")
-      let zeros = AlignedBuffer(capacity: min(1 << 20, limits.journalBytes))
-      zeros.bytes.initializeMemory(as: UInt8.self, repeating: 0)
       for index in 0..<2 {
         let file = try storage.open(Journal.path(index), .create)
         defer { file.close() }
-        // Written once, so that a commit's sync has no allocation to make durable with it.
-        for offset in stride(from: 0, to: limits.journalBytes, by: zeros.bytes.count) {
-          let count = min(zeros.bytes.count, limits.journalBytes - offset)
-          try file.write(at: offset, UnsafeRawBufferPointer(zeros.bytes.slice(0..<count)))
-        }
+        try fill(file, from: 0, to: limits.journalBytes)
       }
       try storage.replace(Checkpoint.path, in: "log", with: Checkpoint().encoded)
+      try storage.syncDirectory("")
     }
     let catalog = Catalog(partitions: partitions)
     try write(catalog)
-    try attempt { () throws(StorageFailure) in try storage.syncDirectory("") }
     return catalog
+  }
+
+  /// A journal is written once in full, so that a commit's sync has no allocation to make durable
+  /// with it. That is durable with the first commit and not before: a fresh log opens at once.
+  private func fill(_ file: any StorageFile, from: Int, to size: Int) throws(StorageFailure) {
+    let zeros = AlignedBuffer(capacity: min(1 << 20, size))
+    zeros.bytes.initializeMemory(as: UInt8.self, repeating: 0)
+    for offset in stride(from: from, to: size, by: zeros.bytes.count) {
+      let count = min(zeros.bytes.count, size - offset)
+      try file.write(at: offset, UnsafeRawBufferPointer(zeros.bytes.slice(0..<count)))
+    }
   }
 
   private func write(_ catalog: Catalog) throws(LogBrokerError) {
@@ -93,155 +99,50 @@ struct LogOpening {
 
   // MARK: Recovery
 
-  private func recover(_ lock: any StorageLock, _ catalog: Catalog) throws(LogBrokerError)
-    -> Opened
-  {
-    guard
-      let saved = try attempt({ () throws(StorageFailure) in
-        try storage.contents(of: Checkpoint.path)
-      })
-    else { throw .damaged(file: Checkpoint.path, reason: "it is missing") }
-    let checkpoint = try Checkpoint(saved)
-    let table = PartitionTable(catalog)
-    var offsets = GroupOffsets()
-    try restore(checkpoint, table, &offsets)
-    let journal = try openJournal(table, &offsets, released: checkpoint.released)
-    return Opened(lock: lock, table: table, offsets: offsets, journal: journal)
-  }
-
-  private func restore(
-    _ checkpoint: Checkpoint, _ table: PartitionTable, _ offsets: inout GroupOffsets
-  ) throws(LogBrokerError) {
-    for saved in checkpoint.partitions {
-      guard let log = table.log(number: saved.topic, partition: saved.partition) else {
-        throw .damaged(file: Checkpoint.path, reason: "a partition is not in the catalog")
-      }
-      log.restore(saved)
-      for segment in log.segments { try check(segment, of: log) }
+  private func recover(
+    _ lock: any StorageLock, _ catalog: Catalog
+  ) throws(LogBrokerError) -> Opened {
+    // The last process may have ended between replacing the checkpoint and making that durable.
+    // From here on the journal it released may be written over.
+    try attempt { () throws(StorageFailure) in try storage.syncDirectory("log") }
+    let journals = try LogImage.readJournals(storage)
+    let image = try LogImage.read(storage, catalog, journals: journals) { log, reason in
+      metrics.reportDamage(log, reason, logger)
     }
-    for saved in checkpoint.offsets {
-      offsets.raise(
-        .init(topic: saved.topic, partition: saved.partition, group: saved.group),
-        to: saved.offset)
-    }
-  }
-
-  /// A segment that is shorter than what was synced to it: no crash does that.
-  private func check(_ segment: Segment, of log: PartitionLog) throws(LogBrokerError) {
-    var size = 0
-    do throws(StorageFailure) {
-      let file = try storage.open(segment.path, .read)
-      defer { file.close() }
-      size = try file.size()
-    } catch {
-      if error.kind != .notFound { throw failure(error) }
-    }
-    guard size < segment.size else { return }
-    segment.isDamaged = true
-    segment.needsTruncation = false
-    markDamaged(log, "\(segment.path) has \(size) bytes of \(segment.size)")
-  }
-
-  private func markDamaged(_ log: PartitionLog, _ reason: String) {
-    guard log.damage == nil else { return }
-    log.damage = reason
-    metrics.damages.add()
-    logger.error(
-      "partition damaged: it takes no records until it is repaired",
-      [
-        "topic": .string(log.target.topic.path), "partition": .int(Int64(log.target.partition)),
-        "reason": .string(reason),
-      ])
-  }
-
-  private func openJournal(
-    _ table: PartitionTable, _ offsets: inout GroupOffsets, released: UInt64
-  ) throws(LogBrokerError) -> Journal {
     var files: [any LoopFile] = []
-    var buffers: [AlignedBuffer] = []
-    for index in 0..<2 {
-      let (file, buffer) = try readJournal(index)
-      files.append(file)
-      buffers.append(buffer)
+    var capacity: [Int] = []
+    for (index, bytes) in image.journalBytes.map(\.bytes.count).enumerated() {
+      files.append(
+        try attempt { () throws(StorageFailure) in
+          let file = try storage.openLoopFile(Journal.path(index), .write)
+          // The power went before all of a new file was on disk, or a larger size is wanted now.
+          if bytes < limits.journalBytes { try fill(file, from: bytes, to: limits.journalBytes) }
+          return file
+        })
+      capacity.append(max(bytes, limits.journalBytes))
     }
-    let recovery = JournalRecovery(
-      files: buffers.map { UnsafeRawBufferPointer($0.bytes) }, released: released)
-    let outcome = try recovery.run { (header, body, isWhole) throws(LogBrokerError) in
-      try apply(header, body, isWhole, table, &offsets)
-    }
-    if let last = outcome.last {
-      let bytes = buffers[last.file].bytes.slice(last.range)
+    if let last = image.journal.last {
+      // The crash, or a failed sync, may have come between this write and its sync.
+      let bytes = image.journalBytes[last.file].bytes.slice(last.range)
       try attempt { () throws(StorageFailure) in
         try files[last.file].write(at: last.range.lowerBound, UnsafeRawBufferPointer(bytes))
         try files[last.file].sync()
       }
     }
-    report(outcome)
-    return Journal(
-      files: files, capacity: buffers.map(\.bytes.count), state: outcome.state,
-      released: released)
-  }
-
-  private func readJournal(_ index: Int) throws(LogBrokerError) -> (any LoopFile, AlignedBuffer) {
-    let path = Journal.path(index)
-    do throws(StorageFailure) {
-      let file = try storage.openLoopFile(path, .write)
-      let size = try file.size()
-      guard size >= 2 * LogLimits.blockBytes, size % LogLimits.blockBytes == 0 else {
-        throw StorageFailure(.notFound, "it has \(size) bytes")
-      }
-      let buffer = AlignedBuffer(capacity: size)
-      _ = try file.read(at: 0, into: buffer.bytes)
-      return (file, buffer)
-    } catch {
-      if error.kind == .notFound { throw .damaged(file: path, reason: error.description) }
-      throw failure(error)
-    }
+    report(image.journal)
+    let journal = Journal(
+      files: files, capacity: capacity, state: image.journal.state,
+      released: image.released)
+    return Opened(lock: lock, table: image.table, offsets: image.offsets, journal: journal)
   }
 
   private func report(_ outcome: JournalRecovery.Outcome) {
     metrics.tornTails.add(outcome.tornTails)
-    guard outcome.groups > 0 || outcome.tornTails > 0 else { return }
-    logger.info(
-      outcome.tornTails > 0
-        ? "journal replayed; the write that the crash cut off, never acknowledged, was dropped"
-        : "journal replayed",
-      ["groups": .int(Int64(outcome.groups)), "torn": .int(Int64(outcome.tornTails))])
-  }
-
-  // MARK: Replay
-
-  /// Applies one frame of the journal; frames that are in a segment already change nothing.
-  private func apply(
-    _ header: FrameHeader, _ body: UnsafeRawBufferPointer, _ isWhole: Bool,
-    _ table: PartitionTable, _ offsets: inout GroupOffsets
-  ) throws(LogBrokerError) {
-    guard let log = table.log(number: header.topic, partition: header.partition) else {
-      throw .damaged(file: Journal.path(0), reason: "a frame's partition is not in the catalog")
+    if outcome.tornTails > 0 {
+      logger.warning("the write that a crash cut off, never acknowledged, was dropped")
     }
-    guard isWhole else { return markDamaged(log, "its frame in the journal is not what it was") }
-    switch header.kind {
-    case .batch:
-      guard let batch = try? BatchView(body), (try? batch.forEach { _ in true }) != nil,
-        batch.bytes.count == body.count,
-        let frame = body.baseAddress.map({ $0 - FrameHeader.length })
-      else { return markDamaged(log, "a frame of the journal holds no batch") }
-      let base = batch.header.baseOffset
-      if base < log.endOffset { return }
-      if base > log.endOffset {
-        markDamaged(log, "offsets \(log.endOffset) to \(base - 1) are missing")
-        log.leaveGap(upTo: base)
-      }
-      let whole = UnsafeRawBufferPointer(start: frame, count: header.frameLength)
-      log.append(
-        whole, base: base, count: batch.header.messageCount, time: batch.header.baseTimestamp)
-    case .groupOffset:
-      guard let offset = GroupOffset(body) else {
-        return markDamaged(log, "a frame of the journal holds no offset")
-      }
-      offsets.raise(
-        .init(topic: header.topic, partition: header.partition, group: offset.group),
-        to: offset.offset)
+    if outcome.groups > 0 {
+      logger.info("journal replayed", ["groups": .int(Int64(outcome.groups))])
     }
   }
 

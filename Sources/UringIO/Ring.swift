@@ -53,7 +53,8 @@ final class Ring {
     }
   }
 
-  /// Makes sure that the next `count` entries go to the kernel in one submission (linked ones must).
+  /// Makes sure that the next `count` entries go to the kernel in one submission, as linked ones
+  /// must.
   func reserve(_ count: UInt32) {
     while io_uring_sq_space_left(pointer) < count {
       statistics.submissionQueueFull.add()

@@ -16,11 +16,11 @@ import Testing
   }
 
   @Test func defaultsHoldWithoutAFile() throws {
-    let loaded = try load(nil, ["HOME": "/home/ann"])
+    let loaded = try load(nil, ["HOME": "/srv/ann"])
     let node = loaded.node
     #expect(loaded.file == nil)
     #expect(node.node.id == "host-1")
-    #expect(node.node.dataDirectory == "/home/ann/.local/share/kfm")
+    #expect(node.node.dataDirectory == "/srv/ann/.local/share/kfm")
     #expect(node.node.roles == ["api", "core", "memory"])
     #expect(node.node.drainTimeout == .seconds(10))
     #expect(node.http.listen.description == "127.0.0.1:8080")
@@ -36,7 +36,7 @@ import Testing
     #expect(node.engine.takeoversMax == 5)
     #expect(node.engine.lease == .seconds(2))
     #expect(node.memory.embedder == "auto")
-    #expect(node.memory.indexDirectory == "/home/ann/.local/share/kfm/index")
+    #expect(node.memory.indexDirectory == "/srv/ann/.local/share/kfm/index")
     #expect(node.memory.historyTokens == 2_000)
     #expect(node.providers.isEmpty)
     #expect(node.packs.directory == "/opt/kfm/share/kfm/personalities")
@@ -144,7 +144,7 @@ import Testing
     let node = try ConfigLoader(inputs).load().node
     #expect(node.node.dataDirectory == scratch.path + "/d/x")
     #expect(node.packs.directory == scratch.path + "/etc/p")
-    #expect(node.memory.indexDirectory == scratch.path + "/i")
+    #expect(node.memory.indexDirectory == scratch.path + "/etc/i")
   }
 
   @Test func referencesAreReplaced() throws {

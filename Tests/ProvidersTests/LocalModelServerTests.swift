@@ -79,13 +79,15 @@ final class FakeModelDirectory {
   @Test func aServerThatEndsIsStartedAgain() throws {
     // Not ready at first, ready the second time.
     let files = FakeModelDirectory(
-      "if [ -e $HOME/log ]; then echo READY; exec sleep 60; fi; touch $HOME/log; exit 3")
+      "if [ -e $HOME/log ]; then echo READY; exec sleep 60; fi; touch $HOME/log; echo no wheel >&2; exit 3"
+    )
     try LoopHarness.run { harness in
       let server = server(files.path, harness)
       server.start()
       var port: UInt16?
       _ = server.whenReady { port = try? $0.get() }
-      #expect(harness.until { server.reachability().detail.contains("exit status 3") })
+      #expect(
+        harness.until { server.reachability().detail == "ended with exit status 3: no wheel" })
       #expect(!server.reachability().reachable && port == nil)
       #expect(harness.until { port != nil })
       server.stop()

@@ -1,5 +1,5 @@
 // Contract: without `[[providers]]` the first that can answer is used, in SURFACE's order, and a
-// log line says which and why; wrong tables are named with their place.
+// log line says which and why.
 import Base
 import Events
 import HTTP
@@ -62,7 +62,9 @@ import UringIO
   }
 
   @Test func anOllamaWithAModelIsUsed() throws {
-    var answer = ScriptedAnswer.stream(#"{"models":[{"name":"llama3:8b"},{"name":"x"}]}"#)
+    var answer = ScriptedAnswer.stream(
+      #"{"models":[{"name":"nomic-embed-text"},{"name":"m","details":{"family":"bert"}},"#
+        + #"{"name":"llama3:8b"},{"name":"x"}]}"#)
     answer.fields = ["content-type: application/json"]
     let found = try configure(answer)
     #expect(found.models == ["ollama/llama3:8b"])
@@ -94,39 +96,43 @@ import UringIO
       nil, environment: ["OPENAI_API_KEY": "sk-x"], providers: [scripted])
     #expect(found.models == ["s/echo"] && found.requests == 0)
   }
+}
 
-  @Test func problemsAreNamedWithTheirPlace() {
-    let good = ProviderOptions(name: "a", kind: .openai, baseURL: "http://h/v1", models: ["m"])
-    let bad = ProviderOptions(name: "a", kind: .openai, baseURL: "ftp://h", models: [])
-    let slash = ProviderOptions(name: "a/b", kind: .extractive)
-    let routes = [
-      RouteOptions(name: "r", use: ["a/m", "a/x", "z/m", "nothing"]),
-      RouteOptions(name: "e", use: []),
-    ]
-    let paths = ProviderFactory.problems(in: [good, bad, slash], routes: routes).map(\.path)
-    #expect(
-      paths == [
-        "providers[1].name", "providers[1].base_url", "providers[1].models", "providers[2].name",
-        "routes[0].use[1]", "routes[0].use[2]", "routes[0].use[3]", "routes[1].use",
-      ])
-    #expect(ProviderFactory.problems(in: [good], routes: []).isEmpty)
+@Suite(.serialized) struct ProviderReloadTests {
+  @Test func whatStaysTheSameGoesOn() throws {
+    let files = FakeModelDirectory("echo x >> $HOME/log; echo READY; exec sleep 1000")
+    try LoopHarness.run { harness in
+      let factory = ProviderFactory(
+        ProviderFactory.Dependencies(
+          loop: harness.loop, transport: ScriptedTransport(harness.loop, [nil]),
+          sideThreads: SideThreads(threads: 1), random: SeededRandom(seed: 1),
+          logger: Logger(module: "providers", ring: LogRing(), clock: SystemClock()),
+          environment: [:]))
+      let router = factory.makeRouter(policy: RetryPolicy())
+      defer { router.stop() }
+      var local = ProviderOptions(name: "local", kind: .local)
+      local.modelDirectory = files.path
+      let scripted = ProviderOptions(name: "s", kind: .scripted)
+      func configure(_ providers: [ProviderOptions]) {
+        factory.configure(router, providers: providers, routes: [], localModels: [])
+      }
+      func detail() -> String? { router.reachability().first { $0.provider == "local" }?.detail }
+      configure([local])
+      #expect(harness.untilSeen { detail()?.hasPrefix("serves") == true })
+      let serving = detail()
+      // The same again, then another provider beside it.
+      configure([local])
+      configure([local, scripted])
+      #expect(detail() == serving && router.models.count == 2)
+      // Another table: another server.
+      local.threads = 2
+      configure([local])
+      #expect(detail() == "is starting")
+      #expect(harness.untilSeen { detail()?.hasPrefix("serves") == true })
+      configure([scripted])
+      #expect(router.models == ["s/echo"])
+    }
   }
-
-  @Test(arguments: [
-    ("https://api.openai.com/v1", "api.openai.com", 443), ("http://127.0.0.1:9/v1", "127.0.0.1", 9),
-    ("HTTP://Host", "host", 80), ("http://[::1]:8080/", "::1", 8_080),
-    ("https://[::1]", "::1", 443),
-  ])
-  func addresses(_ text: String, _ host: String, _ port: UInt16) {
-    let url = ProviderURL(text)
-    #expect(url?.host == host && url?.port == port)
-  }
-
-  @Test(arguments: [
-    "", "http://", "ftp://h", "h:80", "http://h:99999", "http://h:0", "http://u:p@h/v1",
-    "http://h/v1?key=x", "http://h/#x", "http://[::1", "http://[::1]x", "http://h:", "http://:80",
-  ])
-  func addressesThatAreNone(_ text: String) { #expect(ProviderURL(text) == nil) }
 }
 
 @Suite struct ReachabilityProbeTests {
@@ -135,14 +141,14 @@ import UringIO
       let server = HTTPServerPort()
       let threads = SideThreads(threads: 1)
       for host in ["127.0.0.1", "localhost"] {
-        let url = try #require(ProviderURL("http://\(host):\(server.port)/v1"))
+        let url = try #require(HTTPURL("http://\(host):\(server.port)/v1"))
         let probe = ReachabilityProbe(url: url, loop: harness.loop, sideThreads: threads)
         #expect(probe.current() == (false, "not checked yet"))
         #expect(harness.until { probe.current().reachable })
       }
       let port = server.port
       server.close()
-      let url = try #require(ProviderURL("http://127.0.0.1:\(port)"))
+      let url = try #require(HTTPURL("http://127.0.0.1:\(port)"))
       let probe = ReachabilityProbe(url: url, loop: harness.loop, sideThreads: threads)
       var isFresh = false
       probe.refresh { isFresh = true }
@@ -154,7 +160,7 @@ import UringIO
 
   @Test func aNameWithoutAnAddress() throws {
     try LoopHarness.run { harness in
-      let url = try #require(ProviderURL("http://no-such-host.invalid/"))
+      let url = try #require(HTTPURL("http://no-such-host.invalid/"))
       let probe = ReachabilityProbe(
         url: url, loop: harness.loop, sideThreads: SideThreads(threads: 1))
       var isFresh = false

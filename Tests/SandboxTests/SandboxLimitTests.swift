@@ -73,6 +73,8 @@ struct SandboxLimitTests {
     var options = SandboxOptions()
     options.output = ByteCount(64 << 10)
     #expect(try runTool("head -c 65536 /dev/zero", options: options).output?.utf8.count == 65_536)
+    let oneMore = try runTool("head -c 65537 /dev/zero", options: options)
+    #expect(oneMore.failure?.contains("more than 64KiB") == true)
     let result = try runTool("yes", options: options)
     #expect(result.failure == "the tool wrote more than 64KiB and was killed")
   }

@@ -17,11 +17,7 @@ final class NodeClient {
   ) throws(CommandFailure) {
     self.target = target
     loop = try EventLoop.forCommand(context, options: options)
-    do {
-      transport = try context.makeTransport(loop)
-    } catch {
-      throw CommandFailure(.failed, "no way to other servers: \(error)")
-    }
+    transport = context.makeTransport(loop)
   }
 
   @discardableResult

@@ -82,3 +82,10 @@ package struct Example: Sendable {
     self.purpose = purpose
   }
 }
+
+extension CommandDefinition {
+  /// Checks the words after the command's name against the definition.
+  package func parse(_ words: some Sequence<String>) throws(UsageError) -> TypedArguments {
+    try ArgumentParser(definition: self).parse(words)
+  }
+}

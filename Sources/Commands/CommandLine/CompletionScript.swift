@@ -170,6 +170,8 @@ package enum CompletionScript {
     }
   }
 
-  /// For all three shells; nothing in the table holds a single quote (a test looks).
-  private static func quoted(_ text: String) -> String { "'\(text)'" }
+  /// One word in all three shells.
+  private static func quoted(_ text: String) -> String {
+    "'" + text.replacing("'", with: "'\\''") + "'"
+  }
 }

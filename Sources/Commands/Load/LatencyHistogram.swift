@@ -29,7 +29,8 @@ package struct LatencyHistogram {
     var seen: UInt64 = 0
     for index in counts.indices {
       seen += counts[index]
-      if seen >= rank { return min(largest, Self.upperEnd(of: index)) }
+      // The last step has no upper end.
+      if seen >= rank, index < counts.count - 1 { return min(largest, Self.upperEnd(of: index)) }
     }
     return largest
   }

@@ -16,12 +16,12 @@ package struct CommandContext {
   package var clock: any Clock
   package var random: any RandomSource
   /// Makes the way to other HTTP servers, on the loop's thread.
-  package var makeTransport: (EventLoop) throws -> any HTTPTransport
+  package var makeTransport: (EventLoop) -> any HTTPTransport
 
   package init(
     environment: [String: String], directories: Directories, streams: Streams,
     clock: any Clock = SystemClock(), random: any RandomSource = SystemRandom(),
-    makeTransport: @escaping (EventLoop) throws -> any HTTPTransport
+    makeTransport: @escaping (EventLoop) -> any HTTPTransport
   ) {
     self.environment = environment
     workingDirectory = directories.working

@@ -49,7 +49,7 @@ package struct Program {
   ) throws(CommandFailure) -> ExitCode {
     let command: any Command
     do throws(UsageError) {
-      command = try definition.interpret(ArgumentParser(definition: definition).parse(words))
+      command = try definition.interpret(definition.parse(words))
     } catch {
       throw CommandFailure(
         .usage,

@@ -24,7 +24,7 @@ struct TopicsListCommand: Command {
   func run(in context: CommandContext) throws(CommandFailure) -> ExitCode {
     let rows: [JSON]
     if isOffline {
-      rows = try OfflineTopics.open(context, config: config) { offline in offline.topics() }
+      rows = try OfflineTopics(context, config: config).topics()
     } else {
       let client = try NodeClient(context, target: .find(in: context, config: config))
       defer { client.close() }

@@ -1,5 +1,6 @@
 import Base
 import Events
+import Gateway
 import HTTP
 import UringIO
 
@@ -28,7 +29,7 @@ struct TopicsTailCommand: Command {
   ) { typed throws(UsageError) in try TopicsTailCommand(typed) }
 
   private let topic: Topic
-  private let start: TailStart
+  private let start: TailRequest.Start
   private let count: Int?
   private let follows: Bool
   private let config: String?
@@ -42,7 +43,7 @@ struct TopicsTailCommand: Command {
     self.topic = topic
     count = typed.integer("count")
     follows = typed.has("follow")
-    start = typed["from"].flatMap(TailStart.init) ?? (follows ? .last : .first)
+    start = Self.start(typed["from"]) ?? (follows ? .last : .first)
     config = typed["config"]
     isJSON = typed.has("json")
     isOffline = typed.has("offline")
@@ -54,8 +55,9 @@ struct TopicsTailCommand: Command {
   func run(in context: CommandContext) throws(CommandFailure) -> ExitCode {
     var printer = RecordPrinter(output: context.output, isJSON: isJSON)
     if isOffline {
-      try OfflineTopics.open(context, config: config) { offline in
-        offline.tail(topic, from: start, count: count) { printer.feed($0) }
+      let request = TailRequest(topic: topic, start: start, countMax: count)
+      try OfflineTopics(context, config: config).tail(request) { lines in
+        lines.withUnsafeBytes { printer.feed($0) }
       }
     } else {
       let client = try NodeClient(context, target: .find(in: context, config: config))
@@ -68,8 +70,23 @@ struct TopicsTailCommand: Command {
     return .ok
   }
 
+  private static func start(_ text: String?) -> TailRequest.Start? {
+    switch text {
+    case nil: nil
+    case "first": .first
+    case "last": .last
+    case .some(let text): UInt64(text).map { .offset($0) }
+    }
+  }
+
   private var request: NodeRequest {
-    var query = ["from=\(start)"]
+    let from =
+      switch start {
+      case .first: "first"
+      case .last: "last"
+      case .offset(let offset): "\(offset)"
+      }
+    var query = ["from=\(from)"]
     if let count { query.append("count=\(count)") }
     if follows { query.append("follow=true") }
     var request = NodeRequest(
@@ -79,30 +96,6 @@ struct TopicsTailCommand: Command {
     // Nothing is sent while nothing is appended.
     if follows { request.idle = NodeRequest.streamTotal }
     return request
-  }
-}
-
-/// Where a tail begins in each partition.
-package enum TailStart: Equatable, CustomStringConvertible {
-  case first, last
-  case offset(UInt64)
-
-  init?(_ text: String) {
-    switch text {
-    case "first": self = .first
-    case "last": self = .last
-    default:
-      guard let offset = UInt64(text) else { return nil }
-      self = .offset(offset)
-    }
-  }
-
-  package var description: String {
-    switch self {
-    case .first: "first"
-    case .last: "last"
-    case .offset(let offset): "\(offset)"
-    }
   }
 }
 

@@ -1,5 +1,6 @@
 import COpenSSL
 import Glibc
+import HTTP
 
 /// What this program was made from.
 enum BuildInfo {
@@ -32,7 +33,7 @@ enum BuildInfo {
   /// file's name.
   static func libraries() -> [(name: String, version: String)] {
     var versions = [
-      "libcurl": "wip",
+      "libcurl": word(CurlTransport.libraryVersion, after: "libcurl/"),
       "openssl": Self.word(String(cString: kfm_openssl_version()), after: "OpenSSL "),
       "glibc": glibcVersion,
     ]

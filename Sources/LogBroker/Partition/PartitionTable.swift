@@ -55,7 +55,15 @@ final class PartitionTable {
 
   var all: [PartitionLog] { logs.flatMap { $0.compactMap { $0 } } }
 
-  func all(of topic: Topic) -> [PartitionLog] { logs[topic.rawValue].compactMap { $0 } }
+  func status() -> [TopicStatus] {
+    Topic.allCases.map { topic in
+      let logs = logs[topic.rawValue].compactMap { $0 }
+      return TopicStatus(
+        topic: topic, partitions: count(of: topic),
+        messages: logs.reduce(0) { $0 + Int($1.endOffset - $1.firstOffset) },
+        bytes: logs.reduce(0) { $0 + $1.bytes })
+    }
+  }
 }
 
 /// Consumer groups' offsets; they never go back.
@@ -70,7 +78,14 @@ struct GroupOffsets {
 
   subscript(key: Key) -> UInt64? { byKey[key] }
 
+  /// Sets an offset, unless that would take it back.
   mutating func raise(_ key: Key, to offset: UInt64) {
     byKey[key] = max(offset, byKey[key] ?? 0)
+  }
+}
+
+extension PartitionLog {
+  func offsetKey(group: String) -> GroupOffsets.Key {
+    .init(topic: topicNumber, partition: UInt32(target.partition), group: group)
   }
 }

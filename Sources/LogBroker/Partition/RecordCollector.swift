@@ -5,7 +5,7 @@ import Iggy
 /// Gathers the records of a poll, frame by frame, until the poll has enough.
 struct RecordCollector {
   private(set) var records: [PolledRecord] = []
-  private let seek: Seek
+  let seek: Seek
   private let countMax: Int
   private let bytesMax: Int
   private var bytes = 0

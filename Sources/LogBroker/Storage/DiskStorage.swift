@@ -13,18 +13,25 @@ package final class DiskStorage: Storage, Sendable {
 
   package func makeDirectory(_ path: String) throws(StorageFailure) {
     var partial = ""
+    var refusal = ENOENT
     for part in absolute(path).split(separator: "/", omittingEmptySubsequences: false) {
-      partial += partial.isEmpty && part.isEmpty ? "/" : "\(part)/"
-      if part.isEmpty || mkdir(partial, 0o700) == 0 || errno == EEXIST { continue }
-      let failure = StorageFailure(errno, "mkdir", partial)
-      var status = stat()
-      // mkdir may refuse for other reasons before it sees that the directory is there.
-      if stat(partial, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { continue }
-      throw failure
+      let parent = partial.isEmpty ? "." : partial
+      partial += "\(part)/"
+      if part.isEmpty { continue }
+      guard mkdir(partial, 0o700) == 0 else {
+        refusal = errno
+        continue
+      }
+      // The log syncs the directories it makes inside; those above are this call's to keep.
+      if path.isEmpty { try Self.syncDirectory(at: parent) }
     }
     var status = stat()
-    guard stat(absolute(path), &status) == 0 else { throw StorageFailure(errno, "stat", path) }
-    if status.st_mode & S_IFMT != S_IFDIR { throw StorageFailure(ENOTDIR, "mkdir", path) }
+    guard stat(absolute(path), &status) == 0 else {
+      throw StorageFailure(refusal, "mkdir", absolute(path))
+    }
+    if status.st_mode & S_IFMT != S_IFDIR {
+      throw StorageFailure(ENOTDIR, "mkdir", absolute(path))
+    }
   }
 
   package func rename(_ path: String, to target: String) throws(StorageFailure) {
@@ -34,8 +41,11 @@ package final class DiskStorage: Storage, Sendable {
   }
 
   package func syncDirectory(_ path: String) throws(StorageFailure) {
-    let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC
-    let descriptor = Glibc.open(absolute(path), flags)
+    try Self.syncDirectory(at: absolute(path))
+  }
+
+  private static func syncDirectory(at path: String) throws(StorageFailure) {
+    let descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw StorageFailure(errno, "open", path) }
     defer { Glibc.close(descriptor) }
     // Not fdatasync: a new entry need not change the directory's size.

@@ -1,0 +1,319 @@
+import Base
+import Events
+import Iggy
+
+/// Turns what was appended into durable, readable records: gathers commit groups, hands them to
+/// the journal one at a time, moves them to segments, and decides what a failure means.
+final class CommitPipeline {
+  private let loop: any LogLoop
+  private let logger: Logger
+  private let limits: LogLimits
+  private let metrics: LogMetrics
+  private let table: PartitionTable
+  private let journal: Journal
+  private let files: SegmentFiles
+  private let flusher: SegmentFlusher
+  private let checkpointer: Checkpointer
+
+  private(set) var offsets: GroupOffsets
+  private var pending = PendingCommits()
+  private let buffer = AlignedBuffer(capacity: 256 << 10)
+  private var isCommitting = false
+  /// Why nothing is written any more: set once, by a failed sync.
+  private(set) var fence: String?
+  private var stall: Stall?
+  private var onClosed: (() -> Void)?
+  private(set) var isClosed = false
+
+  /// A failure that passes: what has to succeed before appends are taken again.
+  private struct Stall {
+    var failure: StorageFailure
+    var isRetrying = false
+    var needsCheckpoint = false
+    var logs: [PartitionLog] = []
+    var timer: (any Cancellable)?
+
+    var busError: BusError {
+      failure.kind == .diskFull ? .diskFull : .unavailable(failure.description)
+    }
+  }
+
+  init(
+    _ opened: LogOpening.Opened, _ options: EmbeddedBusOptions, files: SegmentFiles
+  ) {
+    loop = options.loop
+    logger = options.logger.named("log")
+    limits = options.limits
+    metrics = options.metrics
+    table = opened.table
+    offsets = opened.offsets
+    journal = opened.journal
+    self.files = files
+    flusher = SegmentFlusher(
+      storage: options.storage, files: files, limits: limits, metrics: metrics)
+    checkpointer = Checkpointer(
+      storage: options.storage, files: files, flusher: flusher, table: table, metrics: metrics)
+    loop.beforeSleep { [weak self] in self?.commitPending() }
+    loop.enqueue { [weak self] in self?.flushRecovered() }
+  }
+
+  /// Bytes that the frames of one append may take: it is one group, in one journal file.
+  var appendBytesMax: Int { journal.groupBytesMax }
+
+  var isDiskFull: Bool { stall?.failure.kind == .diskFull }
+
+  /// Why nothing is taken now; nil while all is well, and while a retry may help.
+  var refusal: BusError? {
+    if let fence { return .unavailable(fence) }
+    if onClosed != nil || isClosed { return .unavailable("the log is closing") }
+    if pending.bytes > LogLimits.pendingBytesMax {
+      return .unavailable("\(pending.bytes) bytes wait for the disk already")
+    }
+    return nil
+  }
+
+  /// Takes an entry that may be committed; it goes with the next group.
+  func add(_ entry: PendingCommits.Entry) { pending.add(entry) }
+}
+
+// MARK: - Commit groups
+
+extension CommitPipeline {
+  private struct Group {
+    let entries: [PendingCommits.Entry]
+    /// The first offset of each batch of each entry.
+    let firsts: [[UInt64]]
+    let writer: GroupWriter
+  }
+
+  /// Starts the next commit if there is something to commit and nothing in its way. Called at the
+  /// end of every turn of the loop: what failed to start is looked at again after any event.
+  private func commitPending() {
+    guard !isCommitting, !pending.isEmpty, fence == nil else { return }
+    if stall != nil { return retryStalled() }
+    let entries = pending.peekGroup(bytesMax: limits.groupBytesMax)
+    let length = GroupWriter.roundedToBlock(entries.reduce(0) { $0 + $1.bytes })
+    guard length > 0 else {
+      pending.remove(entries.count)
+      for entry in entries { entry.completion(.success(entry.firstOffsets(table))) }
+      return
+    }
+    guard let place = journal.place(for: length) else { return startCheckpoint() }
+    pending.remove(entries.count)
+    isCommitting = true
+    buffer.reserve(length + LogLimits.blockBytes)
+    let group = encode(entries, at: place)
+    journal.commit(group.writer, at: place) { [weak self] result in
+      self?.committed(group, isFirst: place.isFirst, result)
+    }
+  }
+
+  private func encode(_ entries: [PendingCommits.Entry], at place: Journal.Place) -> Group {
+    var writer = GroupWriter(
+      buffer: buffer, generation: place.generation, group: journal.state.nextGroup,
+      previous: journal.state.previous)
+    let now = UInt64(clamping: loop.clock.wall().microseconds)
+    let firsts = entries.map { entry -> [UInt64] in
+      switch entry.work {
+      case .append(let batches):
+        return batches.map { batch in
+          let log = table.log(batch.target)
+          return batch.records.isEmpty ? log.mintedOffset : writer.add(batch, to: log, now: now)
+        }
+      case .offset(let offset, let log):
+        writer.add(offset, of: log)
+        return []
+      }
+    }
+    writer.finish()
+    return Group(entries: entries, firsts: firsts, writer: writer)
+  }
+
+  private func committed(_ group: Group, isFirst: Bool, _ result: Result<Void, CommitFailure>) {
+    isCommitting = false
+    switch result {
+    case .success:
+      apply(group)
+      for (entry, firsts) in zip(group.entries, group.firsts) {
+        entry.completion(.success(firsts))
+      }
+      notify(group.writer.frames)
+      buffer.shrink(to: limits.groupBytesMax + LogLimits.blockBytes)
+      if isFirst, journal.state.generation - 1 > journal.released { startCheckpoint() }
+    case .failure(let failure):
+      for frame in group.writer.frames { frame.log.mintedOffset = frame.log.endOffset }
+      handle(failure, log: nil, ofCheckpoint: false)
+      fail(group.entries)
+    }
+    closeIfDone()
+  }
+
+  /// Makes a durable group readable.
+  private func apply(_ group: Group) {
+    let bytes = UnsafeRawBufferPointer(group.writer.buffer.bytes)
+    for frame in group.writer.frames {
+      frame.log.append(
+        bytes.slice(frame.range), base: frame.base, count: frame.count, time: frame.time)
+      metrics.records.add(Int(frame.count))
+    }
+    for case .offset(let offset, let log) in group.entries.lazy.map(\.work) {
+      offsets.raise(log.offsetKey(group: offset.group), to: offset.offset)
+    }
+    metrics.commits.add()
+    metrics.journalBytes.add(group.writer.end - LogLimits.blockBytes)
+  }
+
+  /// Wakes readers, once per partition, and sends what has gathered to the segments.
+  private func notify(_ frames: [GroupWriter.Frame]) {
+    for frame in frames where frame.base + UInt64(frame.count) == frame.log.endOffset {
+      frame.log.notify()
+      if frame.log.unflushedBytes >= limits.flushBytes, !frame.log.isFlushing, stall == nil {
+        flush(frame.log)
+      }
+    }
+  }
+
+  private func fail(_ entries: [PendingCommits.Entry]) {
+    let error = fence.map { BusError.unavailable($0) } ?? stall?.busError ?? .diskFull
+    if error == .diskFull { metrics.diskFullRefusals.add(entries.count) }
+    for entry in entries { entry.completion(.failure(error)) }
+  }
+}
+
+// MARK: - Segments and checkpoints
+
+extension CommitPipeline {
+  /// Recovered records wait in memory; large tails go to their segments first thing.
+  private func flushRecovered() {
+    for log in table.all where log.unflushedBytes >= limits.flushBytes { flush(log) }
+  }
+
+  private func flush(_ log: PartitionLog) {
+    flusher.flush(log) { [weak self] result in
+      guard let self else { return }
+      if case .failure(let failure) = result {
+        handle(.write(failure), log: log, ofCheckpoint: false)
+      } else if files.isCrowded {
+        startCheckpoint()
+      }
+    }
+  }
+
+  /// Makes the segments durable, so that the journal file before the current one is free again.
+  private func startCheckpoint() {
+    guard !checkpointer.isRunning, !isClosed, fence == nil else { return }
+    let state = journal.state
+    // When nothing more will be written, the current one too.
+    let isQuiet = onClosed != nil && pending.isEmpty && !isCommitting
+    let generation = isQuiet ? state.generation : max(journal.released, state.generation - 1)
+    checkpointer.run(
+      releasing: generation, offsets: { [self] in offsets },
+      completion: { [weak self] result in self?.checkpointed(generation, result) })
+  }
+
+  private func checkpointed(_ generation: UInt64, _ result: Result<Void, CommitFailure>) {
+    switch result {
+    case .success:
+      journal.released = generation
+      if stall?.needsCheckpoint == true { resume() }
+    case .failure(let failure):
+      handle(failure, log: nil, ofCheckpoint: true)
+    }
+    closeIfDone()
+  }
+}
+
+// MARK: - Failures
+
+extension CommitPipeline {
+  /// How often it is looked whether there is room again, when nobody asks.
+  private static let retryInterval = Nanoseconds.seconds(1)
+
+  private func handle(_ failure: CommitFailure, log: PartitionLog?, ofCheckpoint: Bool) {
+    switch failure {
+    case .write(let failure) where failure.kind == .diskFull || failure.kind == .descriptors:
+      stall(failure, log: log, ofCheckpoint: ofCheckpoint)
+    case .write(let failure), .sync(let failure):
+      guard fence == nil else { return }
+      fence = "the log was fenced after a failed write; restart to recover (\(failure))"
+      logger.error("log fenced", ["reason": .string(failure.description)])
+      failPending()
+    }
+  }
+
+  private func stall(_ failure: StorageFailure, log: PartitionLog?, ofCheckpoint: Bool) {
+    if stall == nil {
+      logger.error(
+        failure.kind == .diskFull
+          ? "disk full: no records are taken until there is room"
+          : "no descriptor left: no records are taken until there is one",
+        ["reason": .string(failure.description)])
+    }
+    var stall = stall ?? Stall(failure: failure)
+    stall.failure = failure
+    stall.isRetrying = false
+    stall.needsCheckpoint = stall.needsCheckpoint || ofCheckpoint
+    if let log, !stall.logs.contains(where: { $0 === log }) { stall.logs.append(log) }
+    stall.timer?.cancel()
+    stall.timer = loop.schedule(after: Self.retryInterval) { [weak self] in self?.retryStalled() }
+    self.stall = stall
+    failPending()
+  }
+
+  private func failPending() {
+    let entries = pending.takeAll()
+    loop.enqueue { [self] in fail(entries) }
+  }
+
+  /// Tries again what failed; appends that wait go on when it succeeds, and are refused when not.
+  private func retryStalled() {
+    guard let stall, !stall.isRetrying, fence == nil, !isClosed else { return }
+    self.stall?.isRetrying = true
+    // One that is running already will do.
+    if stall.needsCheckpoint { return startCheckpoint() }
+    guard let log = stall.logs.last else { return resume() }
+    flusher.flush(log) { [weak self] result in
+      guard let self else { return }
+      if case .failure(let failure) = result {
+        return handle(.write(failure), log: log, ofCheckpoint: false)
+      }
+      self.stall?.logs.removeAll { $0 === log }
+      self.stall?.isRetrying = false
+      retryStalled()
+    }
+  }
+
+  private func resume() {
+    stall?.timer?.cancel()
+    stall = nil
+    logger.info("records are taken again")
+  }
+}
+
+// MARK: - Closing
+
+extension CommitPipeline {
+  /// Commits what waits and writes a checkpoint, so that the next start has nothing to replay.
+  /// What is added from now on is refused.
+  func close(completion: @escaping () -> Void) {
+    precondition(onClosed == nil && !isClosed, "the log is closed once")
+    onClosed = completion
+    loop.enqueue { [self] in closeIfDone() }
+  }
+
+  private func closeIfDone() {
+    guard let completion = onClosed, !isClosed, !isCommitting, !checkpointer.isRunning
+    else { return }
+    if fence == nil, stall == nil {
+      guard pending.isEmpty else { return }
+      if journal.released < journal.state.generation { return startCheckpoint() }
+    }
+    isClosed = true
+    onClosed = nil
+    stall?.timer?.cancel()
+    failPending()
+    journal.close()
+    files.closeAll()
+    completion()
+  }
+}

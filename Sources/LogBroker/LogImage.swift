@@ -1,0 +1,207 @@
+import Base
+import Events
+import Iggy
+
+/// What a data directory holds, as far as it counts: the checkpoint, and the journal replayed over
+/// it into memory. Reading one changes nothing on disk.
+struct LogImage {
+  var table: PartitionTable
+  var offsets = GroupOffsets()
+  /// Journal generations up to this are in the segments.
+  var released: UInt64
+  /// What the journals were found to be.
+  var journal = JournalRecovery.Outcome()
+  /// The journal files' content.
+  var journalBytes: [AlignedBuffer] = []
+  private let onDamage: (PartitionLog, String) -> Void
+
+  /// Beside a running node: journals read before the checkpoint miss nothing, since what a
+  /// checkpoint makes free to be written over, it has.
+  ///
+  /// - Parameter journals: what `readJournals` gave before.
+  /// - Parameter onDamage: hears of partitions that are found damaged, once each.
+  static func read(
+    _ storage: any Storage, _ catalog: Catalog, journals: [AlignedBuffer],
+    onDamage: @escaping (PartitionLog, String) -> Void
+  ) throws(LogBrokerError) -> LogImage {
+    guard let saved = try contents(of: Checkpoint.path, storage) else {
+      throw .damaged(file: Checkpoint.path, reason: "it is missing")
+    }
+    let checkpoint = try Checkpoint(saved)
+    var image = LogImage(
+      table: PartitionTable(catalog), released: checkpoint.released, onDamage: onDamage)
+    try image.restore(checkpoint, storage)
+    image.journalBytes = journals
+    let recovery = JournalRecovery(
+      files: journals.map { UnsafeRawBufferPointer($0.bytes) },
+      released: checkpoint.released)
+    image.journal = try recovery.run { (header, body, isWhole) throws(LogBrokerError) in
+      try image.apply(header, body, isWhole)
+    }
+    return image
+  }
+
+  /// The catalog, with this release's topics added; nil when there is no log.
+  static func catalog(_ storage: any Storage) throws(LogBrokerError) -> Catalog? {
+    guard let bytes = try contents(of: Catalog.path, storage) else { return nil }
+    return try Catalog(bytes)
+  }
+
+  /// Whether anything was ever committed: what a creation that was cut off leaves behind has no
+  /// catalog either, and may be made anew; this may not.
+  static func hasRecords(_ storage: any Storage) throws(LogBrokerError) -> Bool {
+    if let saved = try contents(of: Checkpoint.path, storage), try Checkpoint(saved) != Checkpoint()
+    {
+      return true
+    }
+    for index in 0..<2 {
+      let head = try head(ofJournal: index, storage)
+      let isWritten = head.withUnsafeBytes { JournalHeader.read($0) != .none }
+      if isWritten { return true }
+    }
+    return false
+  }
+
+  /// Its first bytes; empty without the file.
+  private static func head(
+    ofJournal index: Int, _ storage: any Storage
+  ) throws(LogBrokerError) -> [UInt8] {
+    do throws(StorageFailure) {
+      let file = try storage.open(Journal.path(index), .read)
+      defer { file.close() }
+      let buffer = AlignedBuffer(capacity: LogLimits.blockBytes)
+      let count = try file.read(at: 0, into: buffer.bytes)
+      return Array(buffer.bytes.prefix(count))
+    } catch {
+      if error.kind == .notFound { return [] }
+      throw .failed("the journal cannot be read: \(error)")
+    }
+  }
+
+  static func readJournals(_ storage: any Storage) throws(LogBrokerError) -> [AlignedBuffer] {
+    [try readJournal(0, storage), try readJournal(1, storage)]
+  }
+
+  private init(
+    table: PartitionTable, released: UInt64, onDamage: @escaping (PartitionLog, String) -> Void
+  ) {
+    self.table = table
+    self.released = released
+    self.onDamage = onDamage
+  }
+
+  private func markDamaged(_ log: PartitionLog, _ reason: String) {
+    guard log.damage == nil else { return }
+    log.damage = reason
+    onDamage(log, reason)
+  }
+
+  private static func contents(
+    of path: String, _ storage: any Storage
+  ) throws(LogBrokerError) -> [UInt8]? {
+    do throws(StorageFailure) {
+      return try storage.contents(of: path)
+    } catch {
+      throw .failed("the log cannot be read: \(error)")
+    }
+  }
+}
+
+// MARK: - Checkpoint
+
+extension LogImage {
+  private mutating func restore(
+    _ checkpoint: Checkpoint, _ storage: any Storage
+  ) throws(LogBrokerError) {
+    for saved in checkpoint.partitions {
+      guard let log = table.log(number: saved.topic, partition: saved.partition) else {
+        throw .damaged(file: Checkpoint.path, reason: "a partition is not in the catalog")
+      }
+      log.restore(saved)
+      for segment in log.segments { try check(segment, of: log, storage) }
+    }
+    for saved in checkpoint.offsets {
+      offsets.raise(
+        .init(topic: saved.topic, partition: saved.partition, group: saved.group),
+        to: saved.offset)
+    }
+  }
+
+  /// A segment that is shorter than what was synced to it: no crash does that.
+  private func check(
+    _ segment: Segment, of log: PartitionLog, _ storage: any Storage
+  ) throws(LogBrokerError) {
+    var size = 0
+    do throws(StorageFailure) {
+      let file = try storage.open(segment.path, .read)
+      defer { file.close() }
+      size = try file.size()
+    } catch {
+      if error.kind != .notFound { throw .failed("a segment cannot be read: \(error)") }
+    }
+    guard size < segment.size else { return }
+    segment.isDamaged = true
+    segment.needsTruncation = false
+    markDamaged(log, "\(segment.path) has \(size) bytes of \(segment.size)")
+  }
+}
+
+// MARK: - Journal
+
+extension LogImage {
+  private static func readJournal(
+    _ index: Int, _ storage: any Storage
+  ) throws(LogBrokerError) -> AlignedBuffer {
+    let path = Journal.path(index)
+    do throws(StorageFailure) {
+      let file = try storage.open(path, .read)
+      defer { file.close() }
+      let buffer = AlignedBuffer(capacity: try file.size())
+      let count = try file.read(at: 0, into: buffer.bytes)
+      buffer.bytes.slice(count..<buffer.bytes.count).initializeMemory(as: UInt8.self, repeating: 0)
+      return buffer
+    } catch {
+      if error.kind == .notFound { throw .damaged(file: path, reason: error.description) }
+      throw .failed("the journal cannot be read: \(error)")
+    }
+  }
+
+  /// Applies one frame of the journal; frames that are in a segment already change nothing.
+  private mutating func apply(
+    _ header: FrameHeader, _ body: UnsafeRawBufferPointer, _ isWhole: Bool
+  ) throws(LogBrokerError) {
+    guard let log = table.log(number: header.topic, partition: header.partition) else {
+      throw .damaged(file: "the journal", reason: "a frame's partition is not in the catalog")
+    }
+    guard isWhole else { return markDamaged(log, "its frame in the journal is not what it was") }
+    switch header.kind {
+    case .batch: applyBatch(header, body, log)
+    case .groupOffset:
+      guard let offset = GroupOffset(body) else {
+        return markDamaged(log, "a frame of the journal holds no offset")
+      }
+      offsets.raise(
+        .init(topic: header.topic, partition: header.partition, group: offset.group),
+        to: offset.offset)
+    }
+  }
+
+  private func applyBatch(
+    _ header: FrameHeader, _ body: UnsafeRawBufferPointer, _ log: PartitionLog
+  ) {
+    guard let batch = try? BatchView(body), (try? batch.forEach { _ in true }) != nil,
+      batch.bytes.count == body.count,
+      !batch.header.baseOffset.addingReportingOverflow(UInt64(batch.header.messageCount)).overflow
+    else { return markDamaged(log, "a frame of the journal holds no batch") }
+    let base = batch.header.baseOffset
+    if base < log.endOffset { return }
+    if base > log.endOffset {
+      markDamaged(log, "offsets \(log.endOffset) to \(base - 1) are missing")
+      log.leaveGap(upTo: base)
+    }
+    let frame = UnsafeRawBufferPointer(
+      start: body.baseAddress! - FrameHeader.length, count: header.frameLength)
+    log.append(
+      frame, base: base, count: batch.header.messageCount, time: batch.header.baseTimestamp)
+  }
+}

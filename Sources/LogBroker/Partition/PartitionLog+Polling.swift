@@ -1,0 +1,59 @@
+import Base
+import Events
+import Iggy
+
+extension PartitionLog {
+  /// Where the poll begins; never before the first record there is.
+  func seek(_ request: PollRequest) -> Seek {
+    switch request.start {
+    case .first: return .offset(firstOffset)
+    case .offset(let offset): return .offset(max(firstOffset, offset))
+    case .timestamp(let time): return .time(UInt64(clamping: time.microseconds))
+    case .last:
+      let count = UInt64(clamping: request.countMax)
+      return .offset(endOffset - min(endOffset - firstOffset, count))
+    }
+  }
+
+  func isBeyondEnd(_ seek: Seek) -> Bool {
+    if endOffset == firstOffset { return true }
+    return switch seek {
+    case .offset(let offset): offset >= endOffset
+    case .time(let time): time > lastTime
+    }
+  }
+
+  /// Whether no segment file has to be read for it.
+  func isInMemory(_ seek: Seek) -> Bool {
+    if segments.isEmpty { return true }
+    return switch seek {
+    case .offset(let offset): offset >= tailBase
+    // The segments' records are all older.
+    case .time(let time): time > flushedTime
+    }
+  }
+
+  /// Fills up `collector` with records that are in memory, and answers the poll.
+  func collect(_ collector: RecordCollector) -> Result<PollResult, BusError> {
+    var collector = collector
+    for chunk in tail where !collector.isFull {
+      let first = chunk.firstFrame(for: collector.seek)
+      guard first < chunk.frames.count else { continue }
+      let memory = UnsafeRawBufferPointer(rebasing: chunk.memory[0..<chunk.used])
+      // The chunk lives as long as somebody holds its bytes.
+      let shared = SharedBytes(memory) { _ in withExtendedLifetime(chunk) {} }
+      for index in first..<chunk.frames.count where !collector.isFull {
+        let start = chunk.frames[index].position + FrameHeader.length
+        do throws(RecordCollector.Problem) {
+          try collector.add(shared, batch: start..<chunk.frameEnd(index))
+        } catch {
+          return .failure(.damaged("\(directory): \(error)"))
+        }
+      }
+    }
+    if collector.records.isEmpty, !collector.isFull, !isBeyondEnd(collector.seek) {
+      return .failure(.damaged("\(directory): records are missing at its end"))
+    }
+    return .success(PollResult(records: collector.records, endOffset: endOffset))
+  }
+}

@@ -1,0 +1,391 @@
+import Base
+import LogBroker
+
+/// A file system in memory that remembers what has been synced, fails where it is told to, and can
+/// lose power: then each unsynced sector is kept, dropped or torn by seed, and so is each unsynced
+/// directory entry.
+final class SimulatedDisk: LoopStorage {
+  enum Fault: Sendable, CaseIterable {
+    case ioError, diskFull, shortWrite, syncError, crash
+  }
+
+  static let sectorBytes = 512
+
+  final class Inode {
+    /// What programs see.
+    var content: [UInt8] = []
+    /// What the disk holds.
+    var durable: [UInt8] = []
+    /// Sectors of `content` that a sync has to write, and how often each was written to.
+    var dirty: [Int: Int] = [:]
+    var writes = 0
+  }
+
+  /// A change of a directory that is not durable yet: `path` means `inode` from now on, and
+  /// `removed` nothing.
+  private struct Entry {
+    var path: String
+    var inode: Inode
+    var removed: String?
+  }
+
+  private let loop: SimulatedLoop
+  private let random: SeededRandom
+  private var names: [String: Inode] = [:]
+  private var durableNames: [String: Inode] = [:]
+  private var unsyncedEntries: [Entry] = []
+  private var isLocked = false
+  /// Calls so far; the next one fails as planned for its number.
+  private(set) var calls = 0
+  var faults: [Int: Fault] = [:]
+  /// While set, nothing can grow.
+  var isFull = false
+  private(set) var isDead = false
+  /// A fault that was planned has happened.
+  private(set) var hasFailed = false
+
+  init(loop: SimulatedLoop, seed: UInt64) {
+    self.loop = loop
+    random = SeededRandom(seed: seed)
+  }
+
+  // MARK: Faults
+
+  enum Outcome {
+    case normal, shortWrite
+  }
+
+  /// Counts a call and decides what becomes of it.
+  private func enter(_ name: String, isWrite: Bool, isSync: Bool) throws(StorageFailure) -> Outcome
+  {
+    if isDead { throw StorageFailure(.other, "the power is gone") }
+    let fault = faults[calls]
+    calls += 1
+    guard let fault else { return .normal }
+    switch fault {
+    case .crash:
+      hasFailed = true
+      isDead = true
+      throw StorageFailure(.other, "the power is gone")
+    case .ioError:
+      hasFailed = true
+      throw StorageFailure(.other, "\(name): Input/output error")
+    case .diskFull where isWrite:
+      hasFailed = true
+      throw StorageFailure(.diskFull, "\(name): No space left on device")
+    case .shortWrite where isWrite:
+      hasFailed = true
+      return .shortWrite
+    case .syncError where isSync:
+      hasFailed = true
+      throw StorageFailure(.other, "\(name): Input/output error")
+    default: return .normal
+    }
+  }
+
+  // MARK: What is left
+
+  /// The same disk for a new process, everything written still in the page cache.
+  func afterKill(loop: SimulatedLoop) -> SimulatedDisk {
+    let next = SimulatedDisk(loop: loop, seed: random.next())
+    next.names = names
+    next.durableNames = durableNames
+    next.unsyncedEntries = unsyncedEntries
+    return next
+  }
+
+  /// What the disk holds when the power comes back.
+  func afterPowerLoss(loop: SimulatedLoop) -> SimulatedDisk {
+    let next = SimulatedDisk(loop: loop, seed: random.next())
+    var survivors = durableNames
+    for entry in unsyncedEntries where random.next(below: 2) == 0 {
+      survivors[entry.path] = entry.inode
+      if let removed = entry.removed { survivors[removed] = nil }
+    }
+    var settled: [ObjectIdentifier: Inode] = [:]
+    for (path, inode) in survivors {
+      let id = ObjectIdentifier(inode)
+      if settled[id] == nil { settled[id] = afterPowerLoss(inode) }
+      next.names[path] = settled[id]
+    }
+    next.durableNames = next.names
+    return next
+  }
+
+  private func afterPowerLoss(_ inode: Inode) -> Inode {
+    let left = Inode()
+    left.content = inode.durable
+    for sector in inode.dirty.keys.sorted() {
+      let start = sector * Self.sectorBytes
+      let end = min(start + Self.sectorBytes, inode.content.count)
+      guard start < end else { continue }
+      let choice = random.next(below: 4)
+      if choice == 0 { continue }
+      if left.content.count < end {
+        left.content += [UInt8](repeating: 0, count: end - left.content.count)
+      }
+      // Torn: the first part is new, the rest is what was there.
+      let cut = choice == 1 ? start + Int(random.next(below: UInt64(end - start))) : end
+      left.content.replaceSubrange(start..<cut, with: inode.content[start..<cut])
+    }
+    left.durable = left.content
+    return left
+  }
+
+  // MARK: Storage
+
+  func open(_ path: String, _ access: StorageAccess) throws(StorageFailure) -> any StorageFile {
+    try openLoopFile(path, access)
+  }
+
+  func openLoopFile(_ path: String, _ access: StorageAccess) throws(StorageFailure)
+    -> any LoopFile
+  {
+    _ = try enter("open \(path)", isWrite: access == .create, isSync: false)
+    if case .create = access {
+      if names[path] == nil, isFull { throw StorageFailure(.diskFull, "open \(path)") }
+      let inode = Inode()
+      names[path] = inode
+      unsyncedEntries.append(Entry(path: path, inode: inode))
+      return SimulatedFile(self, inode, path)
+    }
+    guard let inode = names[path] else { throw StorageFailure(.notFound, "open \(path)") }
+    return SimulatedFile(self, inode, path)
+  }
+
+  func makeDirectory(_ path: String) throws(StorageFailure) {
+    _ = try enter("mkdir \(path)", isWrite: true, isSync: false)
+  }
+
+  func rename(_ path: String, to target: String) throws(StorageFailure) {
+    _ = try enter("rename \(path)", isWrite: true, isSync: false)
+    guard let inode = names.removeValue(forKey: path) else {
+      throw StorageFailure(.notFound, "rename \(path)")
+    }
+    names[target] = inode
+    unsyncedEntries.append(Entry(path: target, inode: inode, removed: path))
+  }
+
+  func syncDirectory(_ path: String) throws(StorageFailure) {
+    _ = try enter("sync \(path)", isWrite: false, isSync: true)
+    let synced = unsyncedEntries.filter { Self.directory(of: $0.path) == path }
+    unsyncedEntries.removeAll { Self.directory(of: $0.path) == path }
+    for entry in synced {
+      durableNames[entry.path] = entry.inode
+      if let removed = entry.removed { durableNames[removed] = nil }
+    }
+  }
+
+  private static func directory(of path: String) -> String {
+    path.lastIndex(of: "/").map { String(path[..<$0]) } ?? ""
+  }
+
+  func syncDirectory(
+    _ path: String, completion: @escaping (Result<Void, StorageFailure>) -> Void
+  ) {
+    perform(completion) { (disk) throws(StorageFailure) in try disk.syncDirectory(path) }
+  }
+
+  func lock(_ path: String) throws(StorageFailure) -> any StorageLock {
+    if isLocked { throw StorageFailure(.locked, "lock \(path)") }
+    isLocked = true
+    return Lock(self)
+  }
+
+  private final class Lock: StorageLock {
+    let disk: SimulatedDisk
+
+    init(_ disk: SimulatedDisk) { self.disk = disk }
+
+    func release() { disk.isLocked = false }
+  }
+
+  /// Runs `body` when the loop gets to it; a dead disk answers nothing.
+  fileprivate func perform<T, Failure: Error>(
+    _ completion: @escaping (Result<T, Failure>) -> Void,
+    _ body: @escaping (SimulatedDisk) throws(Failure) -> T
+  ) {
+    loop.start { [self] in
+      let result: Result<T, Failure>
+      do throws(Failure) {
+        result = .success(try body(self))
+      } catch {
+        result = .failure(error)
+      }
+      if !isDead { completion(result) }
+    }
+  }
+
+  // MARK: Looking and damaging, for tests
+
+  var paths: [String] { names.keys.sorted() }
+
+  func content(of path: String) -> [UInt8] { names[path]?.content ?? [] }
+
+  func setContent(_ bytes: [UInt8], of path: String) {
+    let inode = Inode()
+    inode.content = bytes
+    inode.durable = bytes
+    names[path] = inode
+    durableNames[path] = inode
+  }
+
+  func removeFile(_ path: String) {
+    names[path] = nil
+    durableNames[path] = nil
+  }
+
+  /// A copy that shares nothing.
+  func copy(loop: SimulatedLoop) -> SimulatedDisk {
+    let next = SimulatedDisk(loop: loop, seed: 1)
+    for (path, inode) in names { next.setContent(inode.content, of: path) }
+    return next
+  }
+
+  // MARK: Files
+
+  fileprivate func write(
+    _ inode: Inode, _ path: String, at offset: Int, _ bytes: UnsafeRawBufferPointer
+  ) throws(StorageFailure) {
+    let outcome = try enter("write \(path)", isWrite: true, isSync: false)
+    var count = bytes.count
+    if outcome == .shortWrite { count = Int(random.next(below: UInt64(max(1, bytes.count)))) }
+    let room = isFull ? max(0, inode.content.count - offset) : count
+    let written = min(count, room)
+    if inode.content.count < offset + written {
+      let missing = offset + written - inode.content.count
+      inode.content += [UInt8](repeating: 0, count: missing)
+    }
+    inode.content.replaceSubrange(offset..<offset + written, with: bytes.prefix(written))
+    inode.writes += 1
+    if written > 0 {
+      for sector in offset / Self.sectorBytes...(offset + written - 1) / Self.sectorBytes {
+        inode.dirty[sector] = inode.writes
+      }
+    }
+    if written < bytes.count { throw StorageFailure(.diskFull, "write \(path): short") }
+  }
+
+  fileprivate func sync(_ inode: Inode, _ path: String) throws(StorageFailure) {
+    do throws(StorageFailure) {
+      _ = try enter("fdatasync \(path)", isWrite: false, isSync: true)
+    } catch {
+      // The kernel takes what it could not write for clean.
+      if !isDead { inode.dirty = [:] }
+      throw error
+    }
+    if inode.durable.count > inode.content.count {
+      inode.durable.removeLast(inode.durable.count - inode.content.count)
+    }
+    if inode.durable.count < inode.content.count {
+      let missing = inode.content.count - inode.durable.count
+      inode.durable += [UInt8](repeating: 0, count: missing)
+    }
+    for sector in inode.dirty.keys {
+      let start = sector * Self.sectorBytes
+      let end = min(start + Self.sectorBytes, inode.content.count)
+      guard start < end else { continue }
+      inode.durable.replaceSubrange(start..<end, with: inode.content[start..<end])
+    }
+    inode.dirty = [:]
+  }
+
+  fileprivate func read(
+    _ inode: Inode, _ path: String, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(StorageFailure) -> Int {
+    _ = try enter("read \(path)", isWrite: false, isSync: false)
+    let count = max(0, min(buffer.count, inode.content.count - offset))
+    if count > 0 { buffer.copyBytes(from: inode.content[offset..<offset + count]) }
+    return count
+  }
+
+  fileprivate func truncate(_ inode: Inode, to size: Int) throws(StorageFailure) {
+    _ = try enter("truncate", isWrite: false, isSync: false)
+    if size < inode.content.count {
+      inode.content.removeLast(inode.content.count - size)
+    } else {
+      inode.content += [UInt8](repeating: 0, count: size - inode.content.count)
+    }
+  }
+}
+
+private final class SimulatedFile: LoopFile {
+  private let disk: SimulatedDisk
+  private let inode: SimulatedDisk.Inode
+  private let path: String
+  private var isClosed = false
+
+  init(_ disk: SimulatedDisk, _ inode: SimulatedDisk.Inode, _ path: String) {
+    self.disk = disk
+    self.inode = inode
+    self.path = path
+  }
+
+  private func checkOpen() { precondition(!isClosed, "\(path) is used after close()") }
+
+  func size() throws(StorageFailure) -> Int { inode.content.count }
+
+  func read(
+    at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(StorageFailure) -> Int {
+    checkOpen()
+    return try disk.read(inode, path, at: offset, into: buffer)
+  }
+
+  func write(at offset: Int, _ bytes: UnsafeRawBufferPointer) throws(StorageFailure) {
+    checkOpen()
+    try disk.write(inode, path, at: offset, bytes)
+  }
+
+  func truncate(to size: Int) throws(StorageFailure) {
+    checkOpen()
+    try disk.truncate(inode, to: size)
+  }
+
+  func sync() throws(StorageFailure) {
+    checkOpen()
+    try disk.sync(inode, path)
+  }
+
+  func close() {
+    precondition(!isClosed, "\(path) is closed twice")
+    isClosed = true
+  }
+
+  func read(
+    at offset: Int, into buffer: UnsafeMutableRawBufferPointer,
+    completion: @escaping (Result<Int, StorageFailure>) -> Void
+  ) {
+    checkOpen()
+    disk.perform(completion) { [inode, path] (disk) throws(StorageFailure) in
+      try disk.read(inode, path, at: offset, into: buffer)
+    }
+  }
+
+  func write(
+    at offset: Int, _ bytes: UnsafeRawBufferPointer,
+    completion: @escaping (Result<Void, StorageFailure>) -> Void
+  ) {
+    checkOpen()
+    disk.perform(completion) { [inode, path] (disk) throws(StorageFailure) in
+      try disk.write(inode, path, at: offset, bytes)
+    }
+  }
+
+  func writeAndSync(
+    at offset: Int, _ bytes: UnsafeRawBufferPointer,
+    completion: @escaping (Result<Void, CommitFailure>) -> Void
+  ) {
+    write(at: offset, bytes) { [self] result in
+      if case .failure(let failure) = result { return completion(.failure(.write(failure))) }
+      sync { completion($0.mapError { .sync($0) }) }
+    }
+  }
+
+  func sync(completion: @escaping (Result<Void, StorageFailure>) -> Void) {
+    checkOpen()
+    disk.perform(completion) { [inode, path] (disk) throws(StorageFailure) in
+      try disk.sync(inode, path)
+    }
+  }
+}
