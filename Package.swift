@@ -93,7 +93,7 @@ let package = Package(
     tests("MemoryServiceTests", uses: ["Base", "Events", "VectorIndex", "MemoryService"]),
     tests("ConfigurationTests", uses: ["Base", "Events", "Configuration"]),
     tests("GatewayTests", uses: ["Base", "Events", "Observability", "UringIO", "HTTP", "Gateway"]),
-    tests("CommandsTests", uses: ["Base", "Events", "Commands"]),
+    tests("CommandsTests", uses: ["Base", "Events", "UringIO", "HTTP", "Commands"]),
     // The real program from the outside; it finds the binary beside the test runner.
     tests("NodeTests", uses: ["Base"]),
     // The house rules: module order, file and function length, banned calls.

@@ -1,31 +1,30 @@
 package import Base
-package import Events
+import Events
+package import Observability
 
-/// What the engine counts; rendered by the metrics collector.
+/// What the engine counts, in the node's metrics and for its own health.
 package final class EngineMetrics {
-  package let turnsByStatus: [TurnStatus: Counter] = [
-    .completed: Counter(), .failed: Counter(), .cancelled: Counter(), .merged: Counter(),
-  ]
-  package let turnDuration = DurationHistogram()
-  package let turnOverhead = DurationHistogram()
-  package let tokensIn = Counter()
-  package let tokensOut = Counter()
-  package let tokensCached = Counter()
-  package let toolRunsCompleted = Counter()
-  package let toolRunsFailed = Counter()
   package let turnsRunning = Gauge()
-  package let turnsQueued = Gauge()
   package let takeovers = Counter()
   package let appendRetries = Counter()
-  /// Cost by `provider/model`; the models of a configuration are few.
-  package private(set) var costMicros: [String: Int] = [:]
+  private let node: NodeMetrics
 
-  package init() {}
+  package init(_ node: NodeMetrics) { self.node = node }
 
-  func charge(_ usage: Usage, model: String) {
-    tokensIn.add(usage.tokensIn)
-    tokensOut.add(usage.tokensOut)
-    tokensCached.add(usage.tokensCached)
-    if let cost = usage.costMicros { costMicros[model, default: 0] += cost }
+  func charge(_ usage: Usage) {
+    node.tokens["in"].add(usage.tokensIn)
+    node.tokens["out"].add(usage.tokensOut)
+    node.tokens["cached"].add(usage.tokensCached)
+  }
+
+  func toolRan(completed: Bool) {
+    node.toolRuns["process", completed ? "completed" : "failed"].add()
+  }
+
+  /// `overhead` is nil for a turn that never ran.
+  func turnEnded(_ status: TurnStatus, duration: Nanoseconds, overhead: Nanoseconds?) {
+    node.turns[status.rawValue].add()
+    node.turnDuration.record(duration)
+    if let overhead { node.turnOverhead.record(overhead) }
   }
 }

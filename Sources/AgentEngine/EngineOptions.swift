@@ -26,15 +26,19 @@ enum EngineLimits {
   /// Deltas wait so long for company before they go to the log: a commit costs a disk flush, and
   /// clients do not wait for it.
   static let publishDelay = Nanoseconds.milliseconds(20)
+  /// The consumer group's offset is stored this long after it advanced: it only tells the lag.
+  static let groupOffsetDelay = Nanoseconds.milliseconds(200)
+  /// The consumer group of nodes on requests (SEMANTICS D6).
+  static let group = "engine"
   /// A commit that failed is tried again after this; the disk may have space again.
   static let appendRetryDelay = Nanoseconds.milliseconds(200)
   /// Records read from the bus in one poll while folding.
   static let pollCount = 4_096
   static let pollBytes = 4 << 20
   /// Message text of ended turns that is kept in memory for the next prompt, over all sessions.
-  static let historyCacheBytes = 8 << 20
+  static let historyCacheBytes = 6 << 20
   /// Streams of ended turns kept in memory for clients that re-attach, in bytes.
-  static let streamCacheBytes = 4 << 20
+  static let streamCacheBytes = 3 << 20
   /// Steps in a turn's plan, over all revisions: tool rounds times calls, and repairs.
   static let planStepsMax = 256
   /// Tool calls a model may ask for at once.

@@ -131,8 +131,11 @@ final class HistoryStore {
     }
   }
 
+  /// What a message in memory takes beside its text.
+  private static let messageOverhead = 192
+
   private static func bytes(_ exchange: ContextManager.Exchange) -> Int {
-    exchange.reduce(0) { $0 + $1.text.utf8.count + 64 }
+    exchange.reduce(0) { $0 + $1.text.utf8.count + messageOverhead }
   }
 
   private static func tokens(_ exchange: ContextManager.Exchange) -> Int {

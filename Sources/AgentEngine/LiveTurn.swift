@@ -59,9 +59,17 @@ final class StepExecution {
 
   /// Stops the step; nothing of it is heard any more.
   func abort() {
+    cancellable?.cancel()
+    finish()
+  }
+
+  /// The step is over: what ran for it is let go. A call knows whom it tells, and that is this
+  /// execution; as long as it held the call neither would be freed.
+  func finish() {
     isOver = true
     timeout?.cancel()
-    cancellable?.cancel()
+    timeout = nil
+    cancellable = nil
   }
 }
 

@@ -8,6 +8,7 @@ package import Events
 package final class PartitionJournal {
   private struct Entry {
     var record: BusRecord
+    var consumed: InputOffsets
     /// What it publishes cannot wait: somebody has been promised an end.
     var isUrgent: Bool
     var onSettled: ((_ offset: UInt64) -> Void)?
@@ -28,6 +29,10 @@ package final class PartitionJournal {
   package var stamp: OwnerStamp
   /// Where the next journal record will be; the log must agree (D8).
   package private(set) var endOffset: UInt64
+  /// What the last settled record had consumed.
+  package private(set) var settledInputs: InputOffsets
+  /// Called when `settledInputs` has advanced.
+  package var onInputsSettled: (() -> Void)?
   /// Called when an acknowledgement shows that somebody else has written here.
   package var onLost: (() -> Void)?
 
@@ -53,6 +58,7 @@ package final class PartitionJournal {
     self.partition = partition
     self.stamp = stamp
     self.endOffset = endOffset
+    settledInputs = stamp.consumed
     firstOffset = endOffset
     self.events = events
     self.timers = timers
@@ -89,7 +95,8 @@ package final class PartitionJournal {
     let payload = record.payload.encoded
     waiting.append(
       Entry(
-        record: envelope.record(payload: payload), isUrgent: record.isEnd, onSettled: onSettled))
+        record: envelope.record(payload: payload), consumed: stamp.consumed,
+        isUrgent: record.isEnd, onSettled: onSettled))
     recorded += 1
     for publication in Self.publications(of: record, payload: payload, envelope: envelope) {
       outgoing.append(
@@ -217,6 +224,10 @@ package final class PartitionJournal {
       return
     }
     settled += UInt64(entries.count)
+    if let consumed = entries.last?.consumed, consumed != settledInputs {
+      settledInputs = consumed
+      onInputsSettled?()
+    }
     for entry in entries {
       endOffset += 1
       entry.onSettled?(endOffset - 1)

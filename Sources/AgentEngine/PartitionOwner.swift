@@ -12,6 +12,8 @@ final class PartitionOwner {
   /// Turns whose TurnEvent is acknowledged and whose turn it is not yet, by offset.
   var confirmed: [UInt64: TurnRequest] = [:]
   var isCatchingUp = false
+  /// The group offset on the bus is behind, and will be stored soon.
+  var isOffsetDue = false
   /// Turns that wait to be resumed alone (SEMANTICS D19), and the one that is being.
   var aloneQueue: [LiveTurn] = []
   var alone: LiveTurn?

@@ -30,10 +30,9 @@ final class StepProcessor {
   }
 
   private let services: EngineServices
-  private let options: EngineOptions
+  var options: EngineOptions
   private let timers: any TimerService
   private let metrics: EngineMetrics
-  private let context: ContextManager
 
   init(
     services: EngineServices, options: EngineOptions, timers: any TimerService,
@@ -43,8 +42,9 @@ final class StepProcessor {
     self.options = options
     self.timers = timers
     self.metrics = metrics
-    context = ContextManager(historyTokens: options.historyTokens)
   }
+
+  private var context: ContextManager { ContextManager(historyTokens: options.historyTokens) }
 
   /// Tokens of history that a step of `personality` can use.
   func historyBudget(of personality: Personality) -> Int {
@@ -61,8 +61,7 @@ final class StepProcessor {
     let execution = job.execution
     let finish: (StepOutcome) -> Void = { outcome in
       guard !execution.isOver else { return }
-      execution.isOver = true
-      execution.timeout?.cancel()
+      execution.finish()
       completion(outcome)
     }
     execution.timeout = timers.schedule(after: options.stepTimeout) { [self] in
@@ -134,13 +133,13 @@ final class StepProcessor {
     execution.cancellable = services.tools.run(invocation) { [self] outcome in
       switch outcome {
       case .output(let text):
-        metrics.toolRunsCompleted.add()
+        metrics.toolRan(completed: true)
         finish(
           StepOutcome(
             status: .completed, output: .toolResult(callID: call.id, content: text),
             duration: elapsed(execution)))
       case .failed(let reason):
-        metrics.toolRunsFailed.add()
+        metrics.toolRan(completed: false)
         finish(toolFailure(execution, call, reason))
       }
     }
@@ -207,7 +206,7 @@ final class StepProcessor {
         execution.text = ""
         onText(nil)
       case .finished(let result):
-        metrics.charge(result.usage, model: result.model)
+        metrics.charge(result.usage)
         finish(
           StepOutcome(
             status: .completed,
@@ -216,7 +215,7 @@ final class StepProcessor {
               finishReason: result.finishReason, model: result.model),
             usage: result.usage, duration: elapsed(execution)))
       case .failed(let failure, let usage):
-        metrics.charge(usage, model: request.model ?? request.route)
+        metrics.charge(usage)
         var outcome = failed(execution, failure, usage: usage)
         if !execution.text.isEmpty { outcome.output = Self.partial(execution.text) }
         finish(outcome)

@@ -93,14 +93,12 @@ extension TurnManager {
   }
 
   private func count(_ live: LiveTurn, _ end: TurnEnded) {
-    metrics.turnsByStatus[end.status]?.add()
     let duration = Nanoseconds(
       (end.finishedAt.microseconds - end.createdAt.microseconds) &* 1_000)
-    metrics.turnDuration.record(duration)
-    if live.startedAt != nil {
-      metrics.turnOverhead.record(nodeTime(live))
-      metrics.turnsRunning.add(-1)
-    }
+    let hasRun = live.startedAt != nil
+    metrics.turnEnded(
+      end.status, duration: duration, overhead: hasRun ? nodeTime(live) : nil)
+    if hasRun { metrics.turnsRunning.add(-1) }
     logger.info(
       "turn ended", trace: live.request.traceID,
       [

@@ -7,13 +7,19 @@ package final class TurnManager {
   /// Deaths from which a turn is resumed alone (SEMANTICS D19).
   static let aloneFrom = 2
 
-  let options: EngineOptions
+  /// May change while turns run; what has begun goes on under what it began with.
+  package var options: EngineOptions {
+    didSet {
+      planner = Self.planner(options, events)
+      processor.options = options
+    }
+  }
   let services: EngineServices
   let events: EventPublisherSubscriber
   let timers: any TimerService
   let logger: Logger
   package let metrics: EngineMetrics
-  let planner: PlanExecutor
+  private(set) var planner: PlanExecutor
   let processor: StepProcessor
   let history: HistoryStore
   let streamReader: StreamReader
@@ -33,19 +39,25 @@ package final class TurnManager {
 
   package init(
     options: EngineOptions, services: EngineServices, events: EventPublisherSubscriber,
-    timers: any TimerService, logger: Logger
+    timers: any TimerService, metrics: EngineMetrics, logger: Logger
   ) {
     self.options = options
     self.services = services
     self.events = events
     self.timers = timers
     self.logger = logger
-    metrics = EngineMetrics()
-    planner = PlanExecutor(options: options, makeID: { events.makeID() })
+    self.metrics = metrics
+    planner = Self.planner(options, events)
     processor = StepProcessor(
       services: services, options: options, timers: timers, metrics: metrics)
     history = HistoryStore(events: events)
     streamReader = StreamReader(events: events)
+  }
+
+  private static func planner(_ options: EngineOptions, _ events: EventPublisherSubscriber)
+    -> PlanExecutor
+  {
+    PlanExecutor(options: options, makeID: { events.makeID() })
   }
 
   var now: Timestamp { events.clock.wall() }
@@ -86,6 +98,9 @@ package final class TurnManager {
     outcome.journal.onLost = { [weak self, weak owner] in
       owner?.fault = "another node has taken the partition"
       self?.logger.error("partition lost", ["partition": .int(Int64(owner?.partition ?? -1))])
+    }
+    outcome.journal.onInputsSettled = { [weak self, weak owner] in
+      if let self, let owner { scheduleOffset(owner) }
     }
     restore(owner, outcome.fold)
     for (turnID, stream) in outcome.ended { endedStreams.insert(stream, for: turnID) }
@@ -184,6 +199,25 @@ package final class TurnManager {
     journal.record(.resuming(TurnResuming(turnID: live.turnID)), live.labels) { [self] _ in
       live.resumesAlone = false
       runNext(in: live.session)
+    }
+  }
+
+  /// Tells the bus how far requests are consumed: for lag only (SEMANTICS D12), so it may be late.
+  private func scheduleOffset(_ owner: PartitionOwner) {
+    guard !owner.isOffsetDue else { return }
+    owner.isOffsetDue = true
+    timers.schedule(after: EngineLimits.groupOffsetDelay) { [self] in
+      owner.isOffsetDue = false
+      guard let consumed = owner.journal?.settledInputs.requests, consumed > 0 else { return }
+      let target = TopicPartition(.turnsRequests, owner.partition)
+      guard events.bus.storedOffset(group: EngineLimits.group, of: target) != consumed - 1 else {
+        return
+      }
+      events.bus.storeOffset(consumed - 1, group: EngineLimits.group, of: target) { [logger] in
+        if case .failure(let error) = $0 {
+          logger.debug("group offset not stored", ["error": .string("\(error)")])
+        }
+      }
     }
   }
 

@@ -26,7 +26,9 @@ package struct TurnStream: Sendable {
   package private(set) var attempt: UInt64
   /// Records that were found out of place: something before them was never published.
   package private(set) var holes = 0
+  /// Memory it takes, roughly; what a reset voided still counts.
   package private(set) var bytes = 0
+  private static let recordOverhead = 144
 
   /// A stream that `epoch`'s owner writes from its beginning.
   package init(epoch: UInt64) { attempt = epoch << 16 }
@@ -44,7 +46,7 @@ package struct TurnStream: Sendable {
   package mutating func append(name: String, data: [UInt8], eventID: ULID) -> Record {
     let record = Record(position: positionNext, name: name, data: data, eventID: eventID)
     records.append(record)
-    bytes += data.count
+    bytes += data.count + Self.recordOverhead
     return record
   }
 
@@ -78,7 +80,7 @@ package struct TurnStream: Sendable {
     }
     attempt = record.position.attempt
     records.append(record)
-    bytes += record.data.count
+    bytes += record.data.count + Self.recordOverhead
   }
 
   /// What a client is shown that has seen everything up to `lastEventID`; nil when that was the

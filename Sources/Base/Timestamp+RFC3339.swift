@@ -1,6 +1,9 @@
 // RFC 3339 in the one form the project writes (UTC, six fractional digits) and the forms it reads.
 
 extension Timestamp {
+  /// The years 0 to 9999: what four digits can write. An offset can lead out of them.
+  private static let secondsWritable: Range<Int64> = -62_167_219_200..<253_402_300_800
+
   /// `2026-11-25T22:10:21.123456Z`
   package var rfc3339: String {
     var bytes: [UInt8] = []
@@ -33,7 +36,8 @@ extension Timestamp {
   }
 
   /// Reads RFC 3339 with any offset and up to nine fractional digits (those below a microsecond
-  /// are dropped). Nil for anything else; a leap second counts as the second after it.
+  /// are dropped). Nil for anything else, and for times whose year in UTC has not four digits; a
+  /// leap second counts as the second after it.
   package init?(rfc3339 text: String) {
     let bytes = Array(text.utf8)
     func number(_ range: Range<Int>) -> Int64? {
@@ -82,6 +86,7 @@ extension Timestamp {
     guard at == bytes.count else { return nil }
     let days = daysFromCivil(year: Int(year), month: Int(month), day: Int(day))
     let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second - offset
+    guard Self.secondsWritable.contains(seconds) else { return nil }
     self.init(microseconds: seconds * 1_000_000 + fraction)
   }
 }

@@ -4,23 +4,24 @@
 #include <string.h>
 #include <sys/mman.h>
 
-int kfm_ring_setup(struct io_uring *ring, unsigned entries, unsigned completions) {
+int kfm_ring_setup(struct io_uring *ring, unsigned entries, unsigned completions,
+                   enum kfm_ring_mode *mode) {
   // 6.1: completions are worked only when we ask; 5.19: no interrupt of the loop's own thread;
   // 5.18: one bad entry does not stop the rest of a submission; 5.5: a larger completion queue.
-  static const unsigned attempts[] = {
-      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_COOP_TASKRUN |
-          IORING_SETUP_SUBMIT_ALL,
-      IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL,
-      IORING_SETUP_SUBMIT_ALL,
-      0,
+  static const unsigned flags[] = {
+      [KFM_RING_DEFERRED] = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+                            IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL,
+      [KFM_RING_COOPERATIVE] = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL,
+      [KFM_RING_PLAIN] = 0,
   };
   int result = -EINVAL;
-  for (unsigned i = 0; i < sizeof attempts / sizeof *attempts && result == -EINVAL; i++) {
+  for (enum kfm_ring_mode next = *mode; next <= KFM_RING_PLAIN && result == -EINVAL; next++) {
     struct io_uring_params params;
     memset(&params, 0, sizeof params);
-    params.flags = attempts[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+    params.flags = flags[next] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
     params.cq_entries = completions;
     result = io_uring_queue_init_params(entries, ring, &params);
+    *mode = next;
   }
   // Saves the look-up of the ring's descriptor in every enter; the loop runs without it as well.
   if (result == 0) (void)io_uring_register_ring_fd(ring);
@@ -31,7 +32,8 @@ int kfm_ring_enter(struct io_uring *ring, int64_t wait_ns) {
   if (wait_ns == 0) return io_uring_submit_and_get_events(ring);
   struct io_uring_cqe *first = NULL;
   if (wait_ns < 0) return io_uring_submit_and_wait_timeout(ring, &first, 1, NULL, NULL);
-  struct __kernel_timespec limit = {.tv_sec = wait_ns / 1000000000, .tv_nsec = wait_ns % 1000000000};
+  struct __kernel_timespec limit = {.tv_sec = wait_ns / 1000000000,
+                                    .tv_nsec = wait_ns % 1000000000};
   return io_uring_submit_and_wait_timeout(ring, &first, 1, &limit, NULL);
 }
 

@@ -34,7 +34,9 @@ package struct EnvelopeScanner {
         }),
       let id = fields.eventID, let eventID = Self.ulid(scanner, id), let type = fields.type,
       let version = fields.specVersion, let time = fields.timestamp, let trace = fields.traceID,
-      trace.count == 34, let payload = fields.payload, bytes[payload.lowerBound] == 0x7B
+      Self.isText(bytes, type), Self.isText(bytes, version), Self.isText(bytes, time),
+      Self.isText(bytes, trace), trace.count == 34, let payload = fields.payload,
+      bytes[payload.lowerBound] == 0x7B
     else { return nil }
     self.eventID = eventID
     self.type = type
@@ -78,9 +80,14 @@ package struct EnvelopeScanner {
   }
 
   private static func ulid(_ scanner: JSONScanner, _ range: Range<Int>) -> ULID? {
-    guard range.count == 28 else { return nil }
+    guard range.count == 28, isText(scanner.bytes, range) else { return nil }
     let inside = scanner.bytes[range.lowerBound + 1..<range.upperBound - 1]
     return ULID(String(decoding: inside, as: UTF8.self))
+  }
+
+  /// Whether a value is a string: the scanner ends those at their closing quote.
+  private static func isText(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> Bool {
+    bytes[range.lowerBound] == UInt8(ascii: "\"")
   }
 
   private struct Fields {

@@ -54,8 +54,9 @@ package struct JSONSchema: Sendable {
   /// Subschemas that one place of a value may pass through by `$ref` and `anyOf`; with JSON's own
   /// depth limit it bounds the stack.
   package static let chainMax = 32
-  /// What one check may cost, in comparisons; about 50 ms. `anyOf` can ask for exponential work.
-  package static let stepsMax = 200_000
+  /// What one check may cost, in comparisons: tens of milliseconds at worst, on a loop that has
+  /// others to serve. An answer of 100 KiB needs a tenth. `anyOf` can ask for exponential work.
+  package static let stepsMax = 100_000
 
   /// The keywords that are checked or are annotations without effect.
   package static let keywords = [

@@ -8,10 +8,12 @@ struct SchemaChecker {
   }
 
   private let schema: JSONSchema
-  private let limit: Int
+  private var limit: Int
   private(set) var violations: [SchemaViolation] = []
   private var path: [Step] = []
   private var steps = 0
+  /// How many `anyOf` around this place are being tried.
+  private var attemptDepth = 0
 
   init(schema: JSONSchema, limit: Int) {
     self.schema = schema
@@ -121,19 +123,26 @@ struct SchemaChecker {
   }
 
   private mutating func checkAlternatives(_ value: JSON, _ node: JSONSchema.Node) {
+    let outside = (violations: violations, limit: limit)
+    attemptDepth += 1
+    defer { attemptDepth -= 1 }
+    limit = 1
     var closest: SchemaViolation?
     for alternative in node.alternatives {
-      var attempt = SchemaChecker(schema: schema, limit: 1)
-      attempt.path = path
-      attempt.steps = steps
-      attempt.check(value, against: alternative)
-      steps = attempt.steps
-      guard let violation = attempt.violations.first else { return }
+      violations = []
+      check(value, against: alternative)
+      guard let violation = violations.first else {
+        (violations, limit) = outside
+        return
+      }
       // The attempt that came furthest into the value is most likely the one that was meant.
       if violation.pointer.utf8.count > closest?.pointer.utf8.count ?? -1 { closest = violation }
     }
+    (violations, limit) = outside
     guard !isDone, let closest else { return }
-    violate("fits none of the \(node.alternatives.count) schemas of anyOf: \(closest)")
+    // An alternative's own alternatives would make the message as long as the value is deep.
+    let reason = attemptDepth > 1 ? "" : ": \(closest)"
+    violate("fits none of the \(node.alternatives.count) schemas of anyOf\(reason)")
   }
 
   /// False when the check has become too expensive; `hasGivenUp` then says so.

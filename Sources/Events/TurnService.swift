@@ -147,6 +147,8 @@ package struct StreamPosition: Hashable, Sendable, CustomStringConvertible {
       return nil
     }
     self.init(attempt: attempt, sequence: sequence)
+    // A position has one spelling: no signs, no leading zeros.
+    guard text == description else { return nil }
   }
 
   package var description: String { "\(attempt).\(sequence)" }

@@ -29,6 +29,8 @@ final class Exchange {
   var fields: HTTPFields { request.fields }
   var target: RequestTarget { request.target }
   var log: Logger { context.services.log }
+  /// HEAD: nobody waits for a body, and a stream would only hold the connection.
+  var isHeadOnly: Bool { request.method == .head }
 
   func withBody<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
     request.body.withUnsafeBytes(body)
@@ -114,6 +116,8 @@ extension Exchange {
     get { responder.onDrained }
     set { responder.onDrained = newValue }
   }
+  /// Whether an answer can still be given.
+  var isOpen: Bool { responder.isOpen }
   /// Bytes that the client has not taken.
   var queuedBytes: Int { responder.queuedBytes }
 

@@ -1,6 +1,6 @@
-package import Base
-package import Events
-package import HTTP
+import Base
+import Events
+import HTTP
 import Observability
 package import UringIO
 
@@ -9,8 +9,6 @@ package final class GatewayServer {
   /// How long answers in progress may take to leave when the server stops.
   private static let stopGrace = Nanoseconds.milliseconds(500)
 
-  /// Names the node answers to; may change while it runs.
-  package var accessRules: AccessRules
   /// Where it listens over TCP, with the real port.
   package private(set) var address: SocketAddress?
 
@@ -18,13 +16,12 @@ package final class GatewayServer {
   private let context: GatewayContext
   private let server: HTTPServer
   private var router = Router<GatewayRoute>()
+  private var accessRules = AccessRules()
 
   package init(loop: EventLoop, services: GatewayServices, options: GatewayOptions = .init()) {
     self.loop = loop
     let context = GatewayContext(services: services, options: options, timers: loop)
     self.context = context
-    accessRules = AccessRules(
-      allowedHosts: options.allowedHosts, allowedOrigins: options.allowedOrigins)
     var limits = HTTPLimits()
     limits.bodyBytesMax = options.bodyBytesMax
     // The server is made before its handler can name self.
@@ -38,7 +35,11 @@ package final class GatewayServer {
     SessionRoutes(context).register(&router)
     NodeRoutes(context).register(&router)
     AdminRoutes(context).register(&router)
-    registerMetrics()
+    let collector = services.metrics.collector
+    HTTPMetrics.register(server.statistics, with: collector)
+    collector.gauge(MetricDescription("kfm_streams_open", "Streams open now.")) {
+      [weak context] in [MetricSample([], Double(context?.streamCount ?? 0))]
+    }
   }
 
   private final class Entry {
@@ -54,6 +55,19 @@ package final class GatewayServer {
       server.close()
       throw error
     }
+    allow(hosts: context.options.allowedHosts, origins: context.options.allowedOrigins)
+  }
+
+  /// Sets the names the node answers to, beside the loopback names and the address it listens on;
+  /// may change while it runs.
+  package func allow(hosts: [String], origins: [String]) {
+    let own =
+      switch address {
+      case .ipv4(let host, _): [host]
+      case .ipv6(let host, _): ["[\(host)]"]
+      default: [String]()
+      }
+    accessRules = AccessRules(allowedHosts: hosts + own, allowedOrigins: origins + own)
   }
 
   /// No new turns from now on; streams and reads go on.
@@ -130,25 +144,6 @@ extension GatewayServer {
     let document = ProblemDocument(problem, traceID: trace.traceID)
     context.refused(document, problem, traceID: trace.traceID, head.map { "\($0.method)" } ?? "?")
     return document.response()
-  }
-
-  private func registerMetrics() {
-    let collector = context.services.metrics.collector
-    let statistics = server.statistics
-    func counter(_ name: String, _ help: String, _ value: Counter) {
-      collector.counter(MetricDescription(name, help)) { [MetricSample([], Double(value.value))] }
-    }
-    counter("kfm_http_connections_total", "Connections accepted.", statistics.connections)
-    counter("kfm_http_requests_total", "Requests read.", statistics.requests)
-    counter(
-      "kfm_streams_overrun_total", "Streams cut because their client was too slow.",
-      statistics.slowClients)
-    collector.gauge(MetricDescription("kfm_http_connections_open", "Connections open now.")) {
-      [MetricSample([], Double(statistics.connectionsOpen.value))]
-    }
-    collector.gauge(MetricDescription("kfm_streams_open", "Event streams open now.")) { [context] in
-      [MetricSample([], Double(context.streamCount))]
-    }
   }
 }
 

@@ -18,6 +18,10 @@ final class RecordStream: OpenStream {
   }
 
   func begin(_ request: TailRequest) {
+    if exchange.isHeadOnly {
+      beginAnswer()
+      return exchange.end()
+    }
     // Owned by the exchange from here on, until its answer is over.
     exchange.onClientGone = { _ in self.close() }
     exchange.onDrained = { [weak self] in self?.tail?.resume() }

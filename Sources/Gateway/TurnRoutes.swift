@@ -81,15 +81,18 @@ final class TurnRoutes {
   }
 
   private func stream(_ admission: TurnAdmission, _ exchange: Exchange) {
+    guard exchange.isOpen else { return clientGone(admission, exchange) }
     let stream = TurnStream(exchange: exchange, context: context)
-    if context.options.cancelsOnDisconnect {
-      stream.onClientGone = { [turns] in
-        turns.cancel(
-          admission.turnID, for: exchange.principal, traceID: exchange.trace.traceID
-        ) { _ in }
-      }
-    }
+    stream.onClientGone = { [weak self] in self?.clientGone(admission, exchange) }
     stream.attach(admission.turnID, after: nil, fields: replayFields(admission))
+  }
+
+  /// Who asked for the stream has closed the connection; the policy says whether the turn goes on.
+  private func clientGone(_ admission: TurnAdmission, _ exchange: Exchange) {
+    guard context.options.cancelsOnDisconnect else { return }
+    turns.cancel(
+      admission.turnID, for: exchange.principal, traceID: exchange.trace.traceID
+    ) { _ in }
   }
 
   private func replayFields(_ admission: TurnAdmission) -> [HTTPField] {

@@ -38,15 +38,23 @@ final class TurnStream: TurnStreamSubscriber, OpenStream {
   func receive(_ events: [StreamEvent]) {
     guard !isOver else { return }
     var bytes: [UInt8] = []
-    for event in events {
-      SSEEncoder.append(
-        event: event.name, id: event.position?.description, data: event.data, to: &bytes)
-    }
+    bytes.reserveCapacity(events.reduce(0) { $0 + $1.data.count + Self.frameBytes })
+    for event in events { Self.append(event, to: &bytes) }
     exchange.write(bytes)
     // Writing may have found the client too slow, which ends the stream.
     guard !isOver, events.last?.isTerminal == true else { return }
     close()
     exchange.end()
+  }
+
+  /// Room for an event's name, position and line ends.
+  private static let frameBytes = 96
+
+  private static func append(_ event: StreamEvent, to bytes: inout [UInt8]) {
+    event.data.withUnsafeBytes {
+      SSEEncoder.append(
+        event: event.name, id: event.position?.description, data: $0, to: &bytes)
+    }
   }
 
   func cut() {
@@ -62,9 +70,14 @@ final class TurnStream: TurnStreamSubscriber, OpenStream {
     case .success(.ended): exchange.answerNothing()
     case .success(.attached(let attachment)):
       guard !isOver else { return attachment.cancel() }
+      exchange.beginEvents(fields)
+      if exchange.isHeadOnly {
+        attachment.cancel()
+        isOver = true
+        return exchange.end()
+      }
       self.attachment = attachment
       context.opened(self)
-      exchange.beginEvents(fields)
       scheduleKeepAlive()
     }
   }

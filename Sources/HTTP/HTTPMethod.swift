@@ -15,11 +15,11 @@ package struct HTTPMethod: Hashable, Sendable, CustomStringConvertible {
 
   package var description: String { name }
 
-  /// Safe to send again when a pooled connection died before it answered (RFC 9110 section 9.2.2).
-  package var isIdempotent: Bool {
+  /// Requests that say nothing of a length when they have no body (RFC 9110 section 8.6).
+  var isBodyless: Bool {
     switch name {
-    case "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE": true
-    default: false
+    case "POST", "PUT", "PATCH": false
+    default: true
     }
   }
 }

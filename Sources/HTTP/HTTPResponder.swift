@@ -29,6 +29,8 @@ package final class HTTPResponder {
   private let connection: ServerConnection
   private let head: RequestHead
   private var state = State.waiting
+  /// An event on its way to the connection; kept for the next.
+  private var scratch: [UInt8] = []
 
   init(connection: ServerConnection, head: RequestHead) {
     self.connection = connection
@@ -124,17 +126,23 @@ extension HTTPResponder {
 
   /// Sends one event. False as with `write`.
   @discardableResult
-  package func writeEvent(_ name: String?, id: String?, data: some Sequence<UInt8>) -> Bool {
-    var bytes: [UInt8] = []
-    SSEEncoder.append(event: name, id: id, data: data, to: &bytes)
-    return bytes.withUnsafeBytes { write($0) }
+  package func writeEvent(_ name: String?, id: String?, data: UnsafeRawBufferPointer) -> Bool {
+    scratch.removeAll(keepingCapacity: true)
+    SSEEncoder.append(event: name, id: id, data: data, to: &scratch)
+    return scratch.withUnsafeBytes { write($0) }
+  }
+
+  /// Sends one event. False as with `write`.
+  @discardableResult
+  package func writeEvent(_ name: String?, id: String?, data: [UInt8]) -> Bool {
+    data.withUnsafeBytes { writeEvent(name, id: id, data: $0) }
   }
 
   /// Sends a comment, so that proxies see life.
   @discardableResult
   package func writeComment(_ text: String) -> Bool {
-    var bytes: [UInt8] = []
-    SSEEncoder.append(comment: text, to: &bytes)
-    return bytes.withUnsafeBytes { write($0) }
+    scratch.removeAll(keepingCapacity: true)
+    SSEEncoder.append(comment: text, to: &scratch)
+    return scratch.withUnsafeBytes { write($0) }
   }
 }

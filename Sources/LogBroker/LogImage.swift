@@ -47,6 +47,36 @@ struct LogImage {
     return try Catalog(bytes)
   }
 
+  /// Whether anything was ever committed: what a creation that was cut off leaves behind has no
+  /// catalog either, and may be made anew; this may not.
+  static func hasRecords(_ storage: any Storage) throws(LogBrokerError) -> Bool {
+    if let saved = try contents(of: Checkpoint.path, storage), try Checkpoint(saved) != Checkpoint()
+    {
+      return true
+    }
+    for index in 0..<2 {
+      let head = try head(ofJournal: index, storage)
+      if JournalHeader.read(UnsafeRawBufferPointer(head.bytes)) != .none { return true }
+    }
+    return false
+  }
+
+  /// Its first block, zeros without the file.
+  private static func head(
+    ofJournal index: Int, _ storage: any Storage
+  ) throws(LogBrokerError) -> AlignedBuffer {
+    do throws(StorageFailure) {
+      let file = try storage.open(Journal.path(index), .read)
+      defer { file.close() }
+      return try read(file, LogLimits.blockBytes)
+    } catch {
+      guard error.kind == .notFound else { throw .failed("the journal cannot be read: \(error)") }
+      let none = AlignedBuffer(capacity: LogLimits.blockBytes)
+      none.bytes.initializeMemory(as: UInt8.self, repeating: 0)
+      return none
+    }
+  }
+
   /// Reads the journal files. Of one with nothing after generation `released` the first block will
   /// do.
   static func readJournals(

@@ -50,7 +50,12 @@ struct LogOpening {
   // MARK: Catalog
 
   private func openCatalog() throws(LogBrokerError) -> Catalog {
-    guard var catalog = try LogImage.catalog(storage) else { return try createLog() }
+    guard var catalog = try LogImage.catalog(storage) else {
+      if try LogImage.hasRecords(storage) {
+        throw .damaged(file: Catalog.path, reason: "it is missing beside a log with records")
+      }
+      return try createLog()
+    }
     if catalog.addMissing() { try write(catalog) }
     return catalog
   }

@@ -12,10 +12,6 @@ package final class NodeMetrics {
   package let turnOverhead: DurationHistogram
   /// By direction: `in`, `out`, `cached`.
   package let tokens: MetricSeries<Counter>
-  /// By provider and model; calls of unknown price are not in it.
-  package let costMicros: MetricSeries<Counter>
-  /// By provider, model and class: `ok` or the error code.
-  package let providerRequests: MetricSeries<Counter>
   /// By kind (`process`) and outcome (`completed`, `failed`, `refused`).
   package let toolRuns: MetricSeries<Counter>
   /// Requests answered with a problem document, by code.
@@ -35,12 +31,6 @@ package final class NodeMetrics {
     turnOverhead = histogram(
       "kfm_turn_overhead_seconds", "Time of a turn without its provider, its tools and its waits.")
     tokens = counter("kfm_tokens_total", "Tokens of language model calls.", "direction")
-    costMicros = counter(
-      "kfm_cost_micros_total", "Cost of language model calls in millionths of their currency.",
-      "provider", "model")
-    providerRequests = counter(
-      "kfm_provider_requests_total", "Calls of language models by outcome (ok or error code).",
-      "provider", "model", "class")
     toolRuns = counter("kfm_tool_runs_total", "Runs of tools by outcome.", "kind", "outcome")
     requestsRefused = counter(
       "kfm_requests_refused_total", "HTTP requests answered with a problem document.", "code")
@@ -57,9 +47,9 @@ package final class NodeMetrics {
       }
     }
     pull(
-      "kfm_log_records_dropped_total", "Log records dropped because their reader was too slow.",
+      "kfm_logger_records_dropped_total", "Log records dropped because their reader was too slow.",
       log.ring.dropped)
-    pull("kfm_log_lines_total", "Lines written to the log.", log.written)
-    pull("kfm_log_lines_failed_total", "Lines that could not be written.", log.failed)
+    pull("kfm_logger_lines_total", "Lines written to the log.", log.written)
+    pull("kfm_logger_lines_failed_total", "Lines that could not be written.", log.failed)
   }
 }

@@ -89,6 +89,13 @@ package enum OllamaProbe {
 
   static func firstModel(in body: [UInt8]) -> String? {
     guard let json = try? JSON(parsing: body) else { return nil }
-    return json["models"]?.array?.first?["name"]?.string
+    let models = json["models"]?.array ?? []
+    return models.first { !isEmbedder($0) }?["name"]?.string
+  }
+
+  /// Embedding models are listed like the others and cannot chat.
+  private static func isEmbedder(_ model: JSON) -> Bool {
+    let family = model["details"]?["family"]?.string ?? ""
+    return family.contains("bert") || model["name"]?.string?.contains("embed") == true
   }
 }

@@ -9,12 +9,14 @@ package final class ExtractiveProvider: ModelProvider {
   package static let passagesMax = 3
 
   package let name: String
-  package let models = [ExtractiveProvider.model]
+  package let models: [String]
   package let profile = ModelProfile(promptTokensMax: nil, supportsTools: false)
   private let timers: any TimerService
 
-  package init(name: String, timers: any TimerService) {
+  /// `models` may give the one it has another name.
+  package init(name: String, models: [String] = [], timers: any TimerService) {
     self.name = name
+    self.models = models.isEmpty ? [Self.model] : models
     self.timers = timers
   }
 

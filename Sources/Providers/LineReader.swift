@@ -5,6 +5,8 @@ final class LineReader {
   /// Bytes of one line that are kept: a log line, not a dump.
   static let lineBytesMax = 1_024
 
+  /// The newest line: what a process that ends says last is usually why.
+  private(set) var lastLine: String?
   private let pipe: PipeReader
   private let onLine: (String) -> Void
   private var line: [UInt8] = []
@@ -36,6 +38,7 @@ final class LineReader {
     guard !line.isEmpty else { return }
     let text = String(decoding: line, as: UTF8.self)
     line.removeAll(keepingCapacity: true)
+    lastLine = text
     onLine(text)
   }
 }

@@ -10,6 +10,7 @@ package final class LocalModelServer {
   package static let readyWaitMax = Nanoseconds.seconds(60)
   /// A child that is not ready by then is started anew.
   private static let startTimeout = Nanoseconds.seconds(120)
+  private static let lastWordsWait = Nanoseconds.milliseconds(20)
   private static let backoffFirst = Nanoseconds.seconds(1)
   private static let backoffMax = Nanoseconds.seconds(60)
 
@@ -153,9 +154,13 @@ extension LocalModelServer {
       process.kill(SIGKILL, group: true)
     }
     child = Child(process: process, readers: [output, errors], startTimer: timer)
-    process.onExit { [weak self] status in
-      guard let self, self.child?.process === process else { return }
-      self.ended("ended with \(status)")
+    process.onExit { [weak self, loop] status in
+      // Its last words are still in the pipe.
+      loop.schedule(after: Self.lastWordsWait) {
+        guard let self, self.child?.process === process else { return }
+        let words = errors.lastLine.map { ": \($0)" } ?? ""
+        self.ended("ended with \(status)\(words)")
+      }
     }
   }
 

@@ -47,6 +47,4 @@ package protocol ModelProvider: AnyObject {
 extension ModelProvider {
   package func reachability() -> (reachable: Bool, detail: String) { (true, "in this process") }
   package func stop() {}
-
-  package var defaultModel: String { models[0] }
 }

@@ -30,8 +30,7 @@ package final class OpenAIAdapter: ModelProvider {
   private let dependencies: Dependencies
   private let probe: ReachabilityProbe?
 
-  /// `options.baseURL` has been checked (`ProviderFactory.problems`). Without a probe the
-  /// provider always counts as reachable.
+  /// Without a probe the provider always counts as reachable.
   package init(
     options: ProviderOptions, profile: ModelProfile = ModelProfile(),
     dependencies: Dependencies, probe: ReachabilityProbe?
@@ -45,7 +44,7 @@ package final class OpenAIAdapter: ModelProvider {
     fields = Self.fields(options)
     timeouts = options.timeouts.http
     dialect = ChatRequestBody.Dialect(
-      isOpenAI: ProviderURL(options.baseURL)?.host == "api.openai.com",
+      isOpenAI: HTTPURL(options.baseURL)?.host.lowercased() == "api.openai.com",
       supportsTools: profile.supportsTools)
     normalizer = ErrorNormalizer(
       provider: options.name,

@@ -5,6 +5,12 @@ package final class ProviderMetrics {
     package var model: String
     /// `ok`, `cancelled` or an error code.
     package var outcome: String
+
+    package init(provider: String, model: String, outcome: String) {
+      self.provider = provider
+      self.model = model
+      self.outcome = outcome
+    }
   }
 
   package struct CostLabels: Hashable {

@@ -1,7 +1,7 @@
 package import Base
 package import Events
 
-/// One `[[providers]]` table, validated by `ProviderFactory.problems(in:routes:)`.
+/// One `[[providers]]` table, as the configuration has checked it.
 package struct ProviderOptions: Sendable, Hashable {
   /// What speaks behind a provider's name.
   package enum Kind: String, Sendable, CaseIterable {
@@ -63,7 +63,7 @@ package struct RouteOptions: Sendable, Hashable {
   /// Failures after which the next of `use` is called instead of the same one again.
   package static let fallbackCodesDefault: Set<ErrorCode> = [
     .providerOverloaded, .providerUnavailable, .providerRateLimited, .providerQuota,
-    .providerTimeout,
+    .providerTimeout, .providerProtocol, .providerStreamCut,
   ]
 
   package var name: String

@@ -50,8 +50,10 @@ package final class ProviderSet {
   package func candidates(model: String?, route: String) -> [Candidate] {
     if let model { return candidate(model).map { [$0] } ?? [] }
     if let options = routes[route] { return options.use.compactMap { candidate($0) } }
-    guard route == Self.defaultRoute, let first = entries.first else { return [] }
-    return candidate("\(first.provider.name)/\(first.provider.defaultModel)").map { [$0] } ?? []
+    guard route == Self.defaultRoute, let first = entries.first,
+      let model = first.provider.models.first
+    else { return [] }
+    return candidate("\(first.provider.name)/\(model)").map { [$0] } ?? []
   }
 
   package func fallbackCodes(route: String) -> Set<ErrorCode> {
@@ -66,7 +68,11 @@ package final class ProviderSet {
     return entries.map(\.provider).filter { used.contains(ObjectIdentifier($0)) }
   }
 
-  package func stop() {
-    for entry in entries { entry.provider.stop() }
+  /// Ends the providers that `successor` does not go on with.
+  package func stop(except successor: ProviderSet?) {
+    let kept = Set((successor?.entries ?? []).map { ObjectIdentifier($0.provider) })
+    for entry in entries where !kept.contains(ObjectIdentifier(entry.provider)) {
+      entry.provider.stop()
+    }
   }
 }

@@ -1,5 +1,6 @@
 package import Base
 import Glibc
+package import HTTP
 package import UringIO
 
 /// Whether a provider's host takes TCP connections; never a model call. Results are kept and
@@ -12,7 +13,7 @@ package final class ReachabilityProbe {
   /// Addresses of one name that are tried: one of each family.
   private static let addressesMax = 2
 
-  private let url: ProviderURL
+  private let url: HTTPURL
   private let loop: EventLoop
   private let sideThreads: SideThreads
   private var result: (reachable: Bool, detail: String) = (false, "not checked yet")
@@ -21,7 +22,7 @@ package final class ReachabilityProbe {
   private var waiters: [() -> Void] = []
 
   /// Starts the first probe.
-  package init(url: ProviderURL, loop: EventLoop, sideThreads: SideThreads) {
+  package init(url: HTTPURL, loop: EventLoop, sideThreads: SideThreads) {
     self.url = url
     self.loop = loop
     self.sideThreads = sideThreads

@@ -43,7 +43,7 @@ package final class ScriptedProvider: ModelProvider {
   package var profile = ModelProfile()
   /// Every request, in order; the newest `requestsMax`.
   package private(set) var requests: [GenerateRequest] = []
-  private static let requestsMax = 1_000
+  private static let requestsMax = 64
   private var queue: ArraySlice<ScriptedReply> = []
   private let timers: any TimerService
 

@@ -9,6 +9,8 @@ package final class EventLoop: TimerService {
   package let clock: any Clock
   package let handle: EventLoopHandle
   package let statistics: RingStatistics
+  /// What this kernel made possible.
+  package var mode: RingMode { ring.mode }
 
   let ring: Ring
   let receiveBuffers: ReceiveBuffers?
@@ -36,9 +38,7 @@ package final class EventLoop: TimerService {
     let statistics = RingStatistics()
     self.clock = clock
     self.statistics = statistics
-    ring = try Ring(
-      entries: max(2, options.submissionEntries), completions: options.completionEntries,
-      statistics: statistics)
+    ring = try Ring(options: options, statistics: statistics)
     handle = EventLoopHandle(mailbox: try Mailbox(wakeups: statistics.wakeups))
     receiveBuffers = ReceiveBuffers(
       ring: ring.pointer, count: options.receiveBuffers, bufferBytes: options.receiveBufferBytes)
@@ -91,7 +91,9 @@ package final class EventLoop: TimerService {
   package func schedule(after delay: Nanoseconds, _ body: @escaping () -> Void)
     -> any Cancellable
   {
-    timers.add(deadline: clock.monotonic() + delay, body)
+    let now = clock.monotonic()
+    let longest = Nanoseconds(.max) - now
+    return timers.add(deadline: now + min(delay, longest), body)
   }
 
   /// Ends the loop: operations in flight are given up, their callbacks never run, descriptors of

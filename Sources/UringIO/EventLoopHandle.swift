@@ -36,7 +36,7 @@ final class Mailbox: Sendable {
 
   let thread: pthread_t
   let descriptor: Int32
-  private let state = Mutex(State())
+  private let state = Locked(State())
   private let sleeping = Atomic<Bool>(false)
   private let wakeups: Counter
 

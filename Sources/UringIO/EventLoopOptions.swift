@@ -1,6 +1,6 @@
 /// Sizes of a loop's ring and buffers.
 package struct EventLoopOptions: Sendable {
-  /// Submission entries, a power of two, at least 2 (linked operations go together). A fuller turn
+  /// Submission entries, a power of two, at least 2. A fuller turn
   /// submits early; 64 bytes each.
   package var submissionEntries = 512
   /// Completion entries, a power of two; more than that wait in the kernel. 16 bytes each.
@@ -11,5 +11,17 @@ package struct EventLoopOptions: Sendable {
   /// was measured slower, smaller buffers split large messages.
   package var receiveBufferBytes = 32_768
 
+  /// The mode to begin with; a kernel that cannot do it gets the next one.
+  package var bestMode = RingMode.deferred
+
   package init() {}
+}
+
+/// How completions get into a ring, by what the kernel can do; the best first.
+package enum RingMode: UInt32, Sendable, CaseIterable {
+  /// Linux 6.1: worked on only when the loop asks for them.
+  case deferred
+  /// Linux 5.19: without interrupting the loop's thread.
+  case cooperative
+  case plain
 }

@@ -17,8 +17,8 @@ package struct PollEvents: OptionSet, Hashable, Sendable {
 
 /// A descriptor being watched. Level-triggered: the body is called again while the condition
 /// holds, so it must consume it, update or cancel (libcurl and pidfds expect this; an edge would
-/// be lost by a reader that stops before EAGAIN). A descriptor that cannot be watched gives `.error`
-/// once, and the registration has ended.
+/// be lost by a reader that stops before EAGAIN). A descriptor that cannot be watched gives
+/// `.error` once, and the registration has ended.
 package final class PollRegistration: RingClient {
   package let descriptor: Int32
   package private(set) var events: PollEvents

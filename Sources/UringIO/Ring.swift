@@ -9,16 +9,21 @@ final class Ring {
   let statistics: RingStatistics
   // The kernel and liburing keep pointers into it: it must not move.
   let pointer: UnsafeMutablePointer<io_uring>
+  let mode: RingMode
   private(set) var isOpen = true
   /// Completions moved out of the ring and not yet acted on.
   private var batch: UnsafeMutableBufferPointer<kfm_completion>
   private var batchCount = 0
 
-  init(entries: Int, completions: Int, statistics: RingStatistics) throws(RingFailure) {
+  init(options: EventLoopOptions, statistics: RingStatistics) throws(RingFailure) {
     self.statistics = statistics
     pointer = .allocate(capacity: 1)
-    batch = .allocate(capacity: completions)
-    let result = kfm_ring_setup(pointer, UInt32(entries), UInt32(completions))
+    batch = .allocate(capacity: options.completionEntries)
+    var used = kfm_ring_mode(options.bestMode.rawValue)
+    // Two linked operations must fit into one submission.
+    let result = kfm_ring_setup(
+      pointer, UInt32(max(2, options.submissionEntries)), UInt32(options.completionEntries), &used)
+    mode = RingMode(rawValue: used.rawValue) ?? .plain
     guard result == 0 else {
       isOpen = false
       throw RingFailure(code: -result)
@@ -48,7 +53,8 @@ final class Ring {
     }
   }
 
-  /// Makes sure that the next `count` entries go to the kernel in one submission (linked ones must).
+  /// Makes sure that the next `count` entries go to the kernel in one submission, as linked ones
+  /// must.
   func reserve(_ count: UInt32) {
     while io_uring_sq_space_left(pointer) < count {
       statistics.submissionQueueFull.add()

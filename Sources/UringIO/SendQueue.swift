@@ -1,19 +1,21 @@
 /// Bytes on their way to one socket, in chunks. The chunk in front may be in the kernel's hands:
 /// it is neither changed nor released until `advance` has passed it.
-struct SendQueue {
-  private(set) var bytes = 0
+package struct SendQueue {
+  package private(set) var bytes = 0
   private var chunks: ContiguousArray<[UInt8]> = []
   private var head = 0
   private var headOffset = 0
 
   /// Small pieces are joined up to this many bytes, so that they leave with one send; above it
   /// the copy costs more than the system call it saves.
-  private static let joinedBytesMax = 65_536
+  package static let joinedBytesMax = 65_536
 
-  var isEmpty: Bool { bytes == 0 }
+  package init() {}
+
+  package var isEmpty: Bool { bytes == 0 }
 
   /// `frontInFlight`: the kernel reads the front chunk now.
-  mutating func append(_ piece: [UInt8], frontInFlight: Bool) {
+  package mutating func append(_ piece: [UInt8], frontInFlight: Bool) {
     bytes += piece.count
     if let last = joinable(piece.count, frontInFlight) {
       chunks[last].append(contentsOf: piece)
@@ -22,7 +24,7 @@ struct SendQueue {
     }
   }
 
-  mutating func append(copying piece: UnsafeRawBufferPointer, frontInFlight: Bool) {
+  package mutating func append(copying piece: UnsafeRawBufferPointer, frontInFlight: Bool) {
     bytes += piece.count
     if let last = joinable(piece.count, frontInFlight) {
       chunks[last].append(contentsOf: piece)
@@ -33,13 +35,13 @@ struct SendQueue {
 
   /// What to send next. The pointer is good as long as the queue holds the chunk: nobody else
   /// writes to the array, and the storage of an array does not move.
-  func front() -> UnsafeRawBufferPointer? {
+  package func front() -> UnsafeRawBufferPointer? {
     guard head < chunks.count else { return nil }
     return chunks[head].withUnsafeBytes { UnsafeRawBufferPointer(rebasing: $0[headOffset...]) }
   }
 
   /// The kernel has taken `count` bytes of the front chunk.
-  mutating func advance(_ count: Int) {
+  package mutating func advance(_ count: Int) {
     bytes -= count
     headOffset += count
     guard headOffset == chunks[head].count else { return }
@@ -53,7 +55,7 @@ struct SendQueue {
   }
 
   /// Drops everything, except the front chunk while the kernel reads it.
-  mutating func drop(keepingFront: Bool) {
+  package mutating func drop(keepingFront: Bool) {
     let front = keepingFront ? chunks[head] : []
     chunks = keepingFront ? [front] : []
     head = 0

@@ -53,53 +53,42 @@ final class LoopConfined<Value>: @unchecked Sendable {
 }
 
 /// The queue between loops and side threads.
-// Sendable because `mutex` guards all that changes.
-private final class WorkQueue: @unchecked Sendable {
+private final class WorkQueue: Sendable {
+  private struct State {
+    var waiting: [@Sendable () -> Void] = []
+    var isClosed = false
+  }
+
+  private enum Turn {
+    case work(@Sendable () -> Void)
+    case end
+  }
+
   let limit: Int
-  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-  private let filled: UnsafeMutablePointer<pthread_cond_t>
-  private var waiting: [@Sendable () -> Void] = []
-  private var next = 0
-  private var isClosed = false
+  private let state = Locked(State())
 
-  init(limit: Int) {
-    self.limit = limit
-    mutex = .allocate(capacity: 1)
-    filled = .allocate(capacity: 1)
-    pthread_mutex_init(mutex, nil)
-    pthread_cond_init(filled, nil)
-  }
+  init(limit: Int) { self.limit = limit }
 
-  deinit {
-    pthread_mutex_destroy(mutex)
-    pthread_cond_destroy(filled)
-    mutex.deallocate()
-    filled.deallocate()
-  }
+  var count: Int { state.withLock { $0.waiting.count } }
 
-  var count: Int {
-    pthread_mutex_lock(mutex)
-    defer { pthread_mutex_unlock(mutex) }
-    return waiting.count - next
-  }
-
+  /// False when it is full.
   func add(_ work: @escaping @Sendable () -> Void) -> Bool {
-    pthread_mutex_lock(mutex)
-    defer { pthread_mutex_unlock(mutex) }
-    guard waiting.count - next < limit else { return false }
-    waiting.append(work)
-    pthread_cond_signal(filled)
-    return true
+    let accepted = state.withLock { state in
+      guard state.waiting.count < limit else { return false }
+      state.waiting.append(work)
+      return true
+    }
+    if accepted { state.notifyOne() }
+    return accepted
   }
 
   /// The threads end after what they are doing; what waits is dropped.
   func close() {
-    pthread_mutex_lock(mutex)
-    isClosed = true
-    waiting = []
-    next = 0
-    pthread_cond_broadcast(filled)
-    pthread_mutex_unlock(mutex)
+    state.withLock { state in
+      state.waiting = []
+      state.isClosed = true
+    }
+    state.notifyAll()
   }
 
   func startThread() {
@@ -111,30 +100,23 @@ private final class WorkQueue: @unchecked Sendable {
     let result = pthread_create(
       &thread, &attributes,
       { argument in
-        var signals = sigset_t()
-        sigfillset(&signals)
-        // Signals are for the loop: see EventLoop.signals.
-        pthread_sigmask(SIG_BLOCK, &signals, nil)
-        let queue = Unmanaged<WorkQueue>.fromOpaque(argument!).takeRetainedValue()
-        while let work = queue.take() { work() }
+        Unmanaged<WorkQueue>.fromOpaque(argument!).takeRetainedValue().runThread()
         return nil
       }, queue)
     pthread_attr_destroy(&attributes)
     precondition(result == 0, "no thread could be started: \(errorText(result))")
   }
 
-  /// Waits for work; nil when the pool has closed.
-  private func take() -> (@Sendable () -> Void)? {
-    pthread_mutex_lock(mutex)
-    defer { pthread_mutex_unlock(mutex) }
-    while next == waiting.count, !isClosed { pthread_cond_wait(filled, mutex) }
-    guard next < waiting.count else { return nil }
-    let work = waiting[next]
-    next += 1
-    if next == waiting.count {
-      waiting.removeAll(keepingCapacity: true)
-      next = 0
-    }
-    return work
+  private func runThread() {
+    // Signals are for the loop: see EventLoop.signals.
+    var signals = sigset_t()
+    sigfillset(&signals)
+    pthread_sigmask(SIG_BLOCK, &signals, nil)
+    while case .work(let work) = state.wait(Self.take) { work() }
+  }
+
+  private static func take(_ state: inout State) -> Turn? {
+    if state.isClosed { return .end }
+    return state.waiting.isEmpty ? nil : .work(state.waiting.removeFirst())
   }
 }

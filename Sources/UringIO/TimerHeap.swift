@@ -60,8 +60,12 @@ final class TimerHeap {
 
   /// Drops every timer without running it.
   func removeAll() {
-    for timer in timers { timer.index = Timer.outside }
+    let dropped = timers
     timers = []
+    for timer in dropped {
+      timer.index = Timer.outside
+      timer.cancel()
+    }
   }
 
   fileprivate func remove(_ timer: Timer) {

@@ -87,7 +87,7 @@ struct IndexFileLayout: Equatable {
         out.storeBytes(of: word.littleEndian, toByteOffset: 32 + index * 8, as: UInt64.self)
       }
       for (index, extent) in extents.enumerated() {
-        let at = 64 + index * 24
+        let at = Self.tableOffset(index)
         out.storeBytes(
           of: UInt64(extent.offset).littleEndian, toByteOffset: at, as: UInt64.self)
         out.storeBytes(
@@ -104,25 +104,70 @@ struct IndexFileLayout: Equatable {
   /// Reads a header and holds it against the file's length. Every length is bounded here, before
   /// anything is allocated for it.
   init(decoding header: [UInt8], fileBytes: Int) throws(IndexFileError) {
-    let word = { (at: Int) -> UInt32 in
-      header.withUnsafeBytes {
-        UInt32(littleEndian: $0.loadUnaligned(fromByteOffset: at, as: UInt32.self))
-      }
+    let reader = HeaderReader(header)
+    try reader.check(fileBytes: fileBytes)
+    let options = try reader.options()
+    guard reader.wide(40) <= UInt64(VectorIndex.rowsMax) else {
+      throw .inconsistent("\(reader.wide(40)) nodes")
     }
-    let wide = { (at: Int) -> UInt64 in
-      header.withUnsafeBytes {
-        UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: at, as: UInt64.self))
-      }
+    // The layers above 0 are as long as the file leaves room for; the shape section decides later.
+    let upperBytes = reader.wide(Self.tableOffset(Section.upperEdges.rawValue) + 8)
+    guard upperBytes <= UInt64(fileBytes) else { throw .inconsistent("upper edges beyond the end") }
+    let entry = reader.word(28)
+    self.init(
+      options: options, nodes: Int(reader.wide(40)),
+      entry: entry == HNSWGraph.noEdge ? nil : entry, upperWords: Int(upperBytes / 4))
+    for index in extents.indices {
+      let at = Self.tableOffset(index)
+      guard reader.wide(at) == UInt64(extents[index].offset),
+        reader.wide(at + 8) == UInt64(extents[index].paddedBytes)
+      else { throw .inconsistent("section \(index) is not where it must be") }
+      extents[index].checksum = reader.word(at + 16)
     }
-    guard header.count >= 12, wide(0) == Self.magic else { throw .notAnIndex }
-    guard word(8) == Self.version else { throw .versionUnsupported(word(8)) }
-    guard header.count == Self.headerBytes else {
-      throw .sizeMismatch(expected: Self.headerBytes, actual: fileBytes)
+    guard self.fileBytes == fileBytes else {
+      throw .sizeMismatch(expected: self.fileBytes, actual: fileBytes)
+    }
+  }
+
+  /// Where the section table holds the entry of a section.
+  private static func tableOffset(_ section: Int) -> Int { 64 + section * 24 }
+}
+
+/// The fields of a header, as they stand.
+private struct HeaderReader {
+  private let header: [UInt8]
+
+  init(_ header: [UInt8]) { self.header = header }
+
+  func word(_ at: Int) -> UInt32 {
+    header.withUnsafeBytes {
+      UInt32(littleEndian: $0.loadUnaligned(fromByteOffset: at, as: UInt32.self))
+    }
+  }
+
+  func wide(_ at: Int) -> UInt64 {
+    header.withUnsafeBytes {
+      UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+    }
+  }
+
+  /// Kind and version first: they say how to read the rest.
+  func check(fileBytes: Int) throws(IndexFileError) {
+    guard header.count >= 12, wide(0) == IndexFileLayout.magic else { throw .notAnIndex }
+    guard word(8) == IndexFileLayout.version else { throw .versionUnsupported(word(8)) }
+    guard header.count == IndexFileLayout.headerBytes else {
+      throw .sizeMismatch(expected: IndexFileLayout.headerBytes, actual: fileBytes)
     }
     let checksum = header.withUnsafeBytes { cvector_crc32c(0, $0.baseAddress, $0.count - 4) }
-    guard word(Self.headerBytes - 4) == checksum else {
+    guard word(IndexFileLayout.headerBytes - 4) == checksum else {
       throw .checksumMismatch(section: "header")
     }
+    guard wide(48) == UInt64(fileBytes) else {
+      throw .sizeMismatch(expected: Int(clamping: wide(48)), actual: fileBytes)
+    }
+  }
+
+  func options() throws(IndexFileError) -> VectorIndex.Options {
     guard let metric = Metric(rawValue: word(16)) else {
       throw .inconsistent("metric \(word(16)) is unknown")
     }
@@ -132,28 +177,6 @@ struct IndexFileLayout: Equatable {
     do throws(VectorIndexError) { try VectorIndex.check(options) } catch {
       throw .inconsistent("\(error)")
     }
-    guard wide(40) <= UInt64(VectorIndex.rowsMax) else {
-      throw .inconsistent("\(wide(40)) nodes")
-    }
-    guard wide(48) == UInt64(fileBytes) else {
-      throw .sizeMismatch(
-        expected: Int(clamping: wide(48)), actual: fileBytes)
-    }
-    // The layers above 0 are as long as the file leaves room for; the shape section decides later.
-    let upperBytes = wide(64 + 3 * 24 + 8)
-    guard upperBytes <= UInt64(fileBytes) else { throw .inconsistent("upper edges beyond the end") }
-    self.init(
-      options: options, nodes: Int(wide(40)),
-      entry: word(28) == HNSWGraph.noEdge ? nil : word(28), upperWords: Int(upperBytes / 4))
-    for index in extents.indices {
-      let at = 64 + index * 24
-      guard wide(at) == UInt64(extents[index].offset),
-        wide(at + 8) == UInt64(extents[index].paddedBytes)
-      else { throw .inconsistent("section \(index) is not where it must be") }
-      extents[index].checksum = word(at + 16)
-    }
-    guard self.fileBytes == fileBytes else {
-      throw .sizeMismatch(expected: self.fileBytes, actual: fileBytes)
-    }
+    return options
   }
 }

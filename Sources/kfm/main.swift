@@ -1,1 +1,3 @@
 import Commands
+
+CommandLineProcess.run(CommandLine.arguments, serve: NodeServer.serve)

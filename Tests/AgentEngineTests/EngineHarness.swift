@@ -1,6 +1,7 @@
 import AgentEngine
 import Base
 import Events
+import Observability
 
 /// An engine on virtual time over a memory bus and a scripted world; it can be killed and started
 /// again on what the bus has kept.
@@ -30,7 +31,8 @@ final class EngineHarness {
         personalities: world, providers: world, tools: world, knowledge: world),
       events: EventPublisherSubscriber(
         bus: bus, clock: time.clock, random: SeededRandom(seed: seed)),
-      timers: time, logger: Logger(module: "AgentEngine", ring: logs, clock: time.clock))
+      timers: time, metrics: EngineMetrics(NodeMetrics(MetricsCollector())),
+      logger: Logger(module: "AgentEngine", ring: logs, clock: time.clock))
   }
 
   private var starts: UInt64 = 1

@@ -30,7 +30,8 @@ final class VirtualTime: TimerService {
 
   let manual = ManualClock()
   var clock: any Clock { manual }
-  private var timers: [Timer] = []
+  /// A binary heap: the next timer is first.
+  private var heap: [Timer] = []
   private var scheduled = 0
 
   @discardableResult
@@ -38,21 +39,47 @@ final class VirtualTime: TimerService {
     scheduled += 1
     let timer = Timer(
       due: manual.nanoseconds + max(0, delay.count), order: scheduled, body: body)
-    timers.append(timer)
+    heap.append(timer)
+    var child = heap.count - 1
+    while child > 0, comes(child, before: (child - 1) / 2) {
+      heap.swapAt(child, (child - 1) / 2)
+      child = (child - 1) / 2
+    }
     return timer
+  }
+
+  private func comes(_ left: Int, before right: Int) -> Bool {
+    let (left, right) = (heap[left], heap[right])
+    return left.due != right.due ? left.due < right.due : left.order < right.order
+  }
+
+  private func removeFirst() -> Timer {
+    let first = heap[0]
+    let last = heap.removeLast()
+    guard !heap.isEmpty else { return first }
+    heap[0] = last
+    var parent = 0
+    while true {
+      var next = parent
+      for child in [2 * parent + 1, 2 * parent + 2]
+      where child < heap.count && comes(child, before: next) { next = child }
+      guard next != parent else { return first }
+      heap.swapAt(parent, next)
+      parent = next
+    }
   }
 
   /// Runs the next timer, jumping to its time; false when there is none before `limit`.
   private func step(until limit: Int64) -> Bool {
-    timers.removeAll { $0.body == nil }
-    guard
-      let next = timers.min(by: { ($0.due, $0.order) < ($1.due, $1.order) }), next.due <= limit
-    else { return false }
-    manual.nanoseconds = max(manual.nanoseconds, next.due)
-    let body = next.body
-    next.body = nil
-    body?()
-    return true
+    while let next = heap.first, next.due <= limit {
+      let timer = removeFirst()
+      guard let body = timer.body else { continue }
+      manual.nanoseconds = max(manual.nanoseconds, timer.due)
+      timer.body = nil
+      body()
+      return true
+    }
+    return false
   }
 
   /// Runs everything that is due within `duration` from now.

@@ -15,6 +15,8 @@ final class FakeBus: MessageBus {
   var stored: [String: [TopicPartition: UInt64]] = [:]
   var failure: BusError?
   private(set) var pollCount = 0
+  /// Runs completions by itself when set.
+  var enqueue: ((@escaping () -> Void) -> Void)?
 
   private final class Watch: Cancellable {
     var body: (() -> Void)?
@@ -52,10 +54,11 @@ final class FakeBus: MessageBus {
     let end = min(all.count, start + request.countMax)
     let records = (start..<end).map { record(offset: $0, all[$0]) }
     let failure = failure
-    pending.append {
+    let body = {
       if let failure { return completion(.failure(failure)) }
       completion(.success(PollResult(records: records, endOffset: UInt64(all.count))))
     }
+    if let enqueue { enqueue(body) } else { pending.append(body) }
   }
 
   /// The first byte stands for the headers, which the payload follows.

@@ -26,7 +26,17 @@ final class RawClient {
 
   var text: String { String(decoding: received, as: UTF8.self) }
 
+  var unsentBytes: Int { socket.queuedBytes }
+  var isAllSent: Bool { unsentBytes == 0 }
+
   func send(_ text: String) { socket.send(Array(text.utf8)) }
+
+  /// Sends `count` bytes and says how many the server has left unread in the end.
+  func bytesLeft(ofFlood count: Int) -> Int {
+    socket.send([UInt8](repeating: 0x0D, count: count))
+    _ = harness.until(deadline: .milliseconds(300)) { socket.queuedBytes == 0 }
+    return socket.queuedBytes
+  }
 
   /// Runs the loop until what came contains `text`.
   func expect(_ text: String, _ location: SourceLocation = #_sourceLocation) {
@@ -38,11 +48,18 @@ final class RawClient {
     #expect(harness.until { hasEnded }, "still open", sourceLocation: location)
   }
 
-  /// Answers so far, told by their status lines.
+  /// Answers so far, told by their status lines (no test sends `HTTP/1.1 ` in a body).
   var statuses: [Int] {
-    text.split(separator: "\r\n").compactMap { line in
-      line.hasPrefix("HTTP/1.1 ") ? Int(line.dropFirst(9).prefix(3)) : nil
+    var found: [Int] = []
+    let mark = Array("HTTP/1.1 ".utf8)
+    var at = 0
+    while at + 12 <= received.count {
+      if received[at] == mark[0], received[at..<at + 9].elementsEqual(mark) {
+        found.append(Int(String(decoding: received[at + 9..<at + 12], as: UTF8.self)) ?? 0)
+      }
+      at += 1
     }
+    return found
   }
 }
 

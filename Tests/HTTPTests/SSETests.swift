@@ -103,10 +103,14 @@ private let streams: [(String, [DecodedEvent])] = [
   }
 }
 
+private func appendEvent(_ event: String?, _ id: String?, _ data: String, _ out: inout [UInt8]) {
+  Array(data.utf8).withUnsafeBytes { SSEEncoder.append(event: event, id: id, data: $0, to: &out) }
+}
+
 @Suite struct SSEEncoderTests {
   @Test func writesTheLinesClientsExpect() {
     var out: [UInt8] = []
-    SSEEncoder.append(event: "delta", id: "1.2", data: #"{"a":1}"#.utf8, to: &out)
+    appendEvent("delta", "1.2", #"{"a":1}"#, &out)
     SSEEncoder.append(comment: "ping", to: &out)
     #expect(
       String(decoding: out, as: UTF8.self)
@@ -115,9 +119,14 @@ private let streams: [(String, [DecodedEvent])] = [
 
   @Test func nothingBreaksOutOfItsLine() throws {
     var out: [UInt8] = []
-    SSEEncoder.append(
-      event: "a\ndata: evil", id: "1\r2\u{0}", data: "x\ny\r\nz\r\n\nid: 9".utf8, to: &out)
+    appendEvent("a\ndata: evil", "1\r2\u{0}", "x\ny\r\nz\r\n\nid: 9", &out)
+    appendEvent(nil, nil, "", &out)
+    appendEvent(nil, nil, "\r", &out)
     let events = try decode(out)
-    #expect(events == [DecodedEvent(name: "adata: evil", data: "x\ny\nz\n\nid: 9", id: "12")])
+    #expect(
+      events == [
+        DecodedEvent(name: "adata: evil", data: "x\ny\nz\n\nid: 9", id: "12"),
+        DecodedEvent(data: "", id: "12"), DecodedEvent(data: "\n", id: "12"),
+      ])
   }
 }

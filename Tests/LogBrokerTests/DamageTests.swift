@@ -77,7 +77,13 @@ import Testing
     let groups = 3
     let disk = try sample(groups: groups, closed: false)
     let whole = disk.content(of: journal)
-    for length in 0...(groups + 1) * LogLimits.blockBytes + 100 {
+    let end = (groups + 1) * LogLimits.blockBytes + 100
+    // Every length, but within the padding behind a group, where nothing changes.
+    let lengths = (0...end).filter { length in
+      let group = max(0, length / LogLimits.blockBytes - 1)
+      return length % 97 == 0 || (group < groups && length <= frameEnd(whole, group: group) + 2)
+    }
+    for length in lengths {
       // Group n is whole once its frames are there, whatever became of the padding.
       for isZeroed in [false, true] {
         var cut = Array(whole.prefix(length))
@@ -103,7 +109,7 @@ import Testing
   }
 
   @Test func everyFlippedBitOfAJournalIsDetectedOrHarmless() throws {
-    let groups = 3
+    let groups = 2
     let disk = try sample(groups: groups, closed: false)
     let whole = disk.content(of: journal)
     var harmless = 0

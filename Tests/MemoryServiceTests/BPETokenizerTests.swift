@@ -16,7 +16,7 @@ import Testing
 
   @Test func mergesByRank() {
     #expect(tokens("ab") == [TinyModel.id("▁ab")])
-    #expect(tokens("abc") == [TinyModel.id("▁ab"), TinyModel.id("c")])
+    #expect(tokens("abc") == [TinyModel.id("▁"), TinyModel.id("abc")])
     #expect(tokens("aabc") == [TinyModel.id("▁a"), TinyModel.id("abc")])
     #expect(tokens("bc") == [TinyModel.id("▁"), TinyModel.id("bc")])
     #expect(tokens("") == [])

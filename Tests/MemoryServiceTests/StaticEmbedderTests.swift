@@ -21,7 +21,7 @@ import Testing
     let embedder = try tiny()
     #expect(embedder.dimension == 3)
     let tokens = embedder.tokens("abc")
-    let mean = Float(TinyModel.id("▁ab") + TinyModel.id("c")) / 2
+    let mean = Float(TinyModel.id("▁") + TinyModel.id("abc")) / 2
     #expect(embedder.mean(of: tokens) == [mean, -mean / 2, 1])
     #expect(embedder.mean(of: []) == [0, 0, 0])
     let vector = embedder.embed("abc")

@@ -4,8 +4,9 @@ import Base
 enum TinyModel {
   /// Ids: 0–2 specials, 3–258 the bytes, then these.
   static let tokens = ["▁", "a", "b", "c", "ab", "▁a", "▁ab", "abc", "bc", "é", "\"", "▁\""]
-  /// Lowest first. `ab` before `bc`, so that `abc` is `ab` + `c` → `abc`.
-  static let merges = ["a b", "▁ a", "▁ ab", "ab c", "b c", "▁ \""]
+  /// Lowest first. In `▁abc` the pair `▁ a` goes stale when `ab` is made; whoever merges by its old
+  /// rank makes `▁ab` before `abc`.
+  static let merges = ["a b", "▁ a", "ab c", "▁ ab", "b c", "▁ \""]
 
   static func id(_ token: String) -> UInt32 { UInt32(259 + tokens.firstIndex(of: token)!) }
 

@@ -63,9 +63,8 @@ import Testing
       "# TYPE kfm_turns_total counter", #"kfm_turns_total{status="completed"} 0"#,
       #"kfm_turns_total{status="merged"} 0"#, "# TYPE kfm_turn_duration_seconds histogram",
       "# TYPE kfm_turn_overhead_seconds histogram", #"kfm_tokens_total{direction="cached"} 0"#,
-      "# TYPE kfm_cost_micros_total counter", "# TYPE kfm_provider_requests_total counter",
       "# TYPE kfm_tool_runs_total counter", "# TYPE kfm_process_open_fds gauge",
-      "# TYPE kfm_log_records_dropped_total counter",
+      "# TYPE kfm_logger_records_dropped_total counter",
     ] {
       #expect(text.contains(line + "\n"), "\(line)")
     }
@@ -100,7 +99,7 @@ import Testing
     let collector = MetricsCollector()
     let metrics = NodeMetrics(collector)
     metrics.turnDuration.record(.milliseconds(3))
-    metrics.providerRequests["openai", "m", "ok"].add()
+    metrics.toolRuns["process", "completed"].add()
     let pipe = Pipe()
     let logger = StructuredLogger(ring: LogRing(), descriptor: pipe.writer, clock: StillClock())
     defer { logger.stop() }

@@ -73,6 +73,8 @@ struct SandboxLimitTests {
     var options = SandboxOptions()
     options.output = ByteCount(64 << 10)
     #expect(try runTool("head -c 65536 /dev/zero", options: options).output?.utf8.count == 65_536)
+    let oneMore = try runTool("head -c 65537 /dev/zero", options: options)
+    #expect(oneMore.failure?.contains("more than 64KiB") == true)
     let result = try runTool("yes", options: options)
     #expect(result.failure == "the tool wrote more than 64KiB and was killed")
   }
@@ -85,10 +87,10 @@ struct SandboxLimitTests {
       let runner = makeRunner(harness)
       var outcomes = 0
       let run = runner.run(invocation(pack: pack.path)) { _ in outcomes += 1 }
-      #expect(harness.until { !isGone(marker) })
+      #expect(harness.untilSeen { !isGone(marker) })
       run.cancel()
       run.cancel()
-      #expect(harness.until { isGone(marker) })
+      #expect(harness.untilSeen { isGone(marker) })
       #expect(outcomes == 0)
     }
   }
@@ -112,7 +114,7 @@ struct SandboxLimitTests {
   }
 
   private func waitUntilGone(_ marker: String) -> Bool {
-    (try? LoopHarness.run { $0.until { isGone(marker) } }) ?? false
+    (try? LoopHarness.run { $0.untilSeen { isGone(marker) } }) ?? false
   }
 
   /// No process of this machine has `marker` as an argument of sleep.

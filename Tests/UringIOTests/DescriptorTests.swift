@@ -20,11 +20,20 @@ import UringIO
 private func leavesNothing(_ body: (LoopHarness) throws -> Void) throws {
   let before = openDescriptors()
   for _ in 0..<3 { try LoopHarness.run(body) }
-  let left = openDescriptors().subtracting(before)
+  // The runtime of the tests makes a timerfd when it likes; the loop never does.
+  let left = openDescriptors().subtracting(before).map(descriptorTarget)
+    .filter { $0 != "anon_inode:[timerfd]" }
   guard left.isEmpty else {
     print("left open: \(left)")
     exit(2)
   }
+}
+
+/// What a descriptor stands for, for the report.
+private func descriptorTarget(_ descriptor: Int32) -> String {
+  var target = [CChar](repeating: 0, count: 256)
+  readlink("/proc/self/fd/\(descriptor)", &target, 255)
+  return target.withUnsafeBytes { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
 }
 
 private func useEverything(_ harness: LoopHarness) throws {

@@ -102,3 +102,23 @@ final class FullListener {
     if unlinking { unlink(path) }
   }
 }
+
+/// A socket on a loop, and the other end in the hands of the test.
+final class SocketPair {
+  let socket: Socket
+  private let other: Int32
+
+  init(_ loop: EventLoop) throws {
+    var ends: [Int32] = [-1, -1]
+    #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
+    socket = Socket(loop: loop, descriptor: ends[0])
+    other = ends[1]
+  }
+
+  func put(_ bytes: [UInt8]) { #expect(write(other, bytes, bytes.count) == bytes.count) }
+
+  func close() {
+    socket.close()
+    _ = Glibc.close(other)
+  }
+}

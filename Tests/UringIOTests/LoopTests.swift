@@ -13,20 +13,20 @@ import UringIO
     let clock = ManualClock()
     let loop = try EventLoop(clock: clock)
     defer { loop.close() }
-    var expected: [(time: Nanoseconds, index: Int)] = []
+    var made: [(time: Nanoseconds, index: Int, handle: any Cancellable)] = []
     var seen: [Int] = []
     for index in 0..<1_000 {
       // Few distinct times, so that ties are common.
       let delay = Nanoseconds.milliseconds(Int64.random(in: 0...40, using: &random))
       let handle = loop.schedule(after: delay) { seen.append(index) }
+      made.append((clock.monotonic() + delay, index, handle))
+      // From anywhere in the heap.
       if Int.random(in: 0..<4, using: &random) == 0 {
-        handle.cancel()
-      } else {
-        expected.append((clock.monotonic() + delay, index))
+        made.remove(at: Int.random(in: 0..<made.count, using: &random)).handle.cancel()
       }
       if index % 100 == 0 { clock.advance(.milliseconds(1)) }
     }
-    let oracle = expected.sorted { ($0.time, $0.index) < ($1.time, $1.index) }
+    let oracle = made.sorted { ($0.time, $0.index) < ($1.time, $1.index) }
     while seen.count < oracle.count {
       loop.runOnce()
       let due = oracle.prefix { $0.time <= clock.monotonic() }
@@ -49,6 +49,15 @@ import UringIO
       }
       #expect(harness.until { ran == 20 })
       #expect(early == 0)
+    }
+  }
+
+  @Test func aTimerOfTheLongestDelayNeverRuns() throws {
+    try LoopHarness.run { harness in
+      harness.loop.schedule(after: Nanoseconds(.max)) { Issue.record("ran") }
+      for _ in 0..<3 { harness.loop.runOnce() }
+      // Also as the one that says how long to sleep.
+      #expect(!harness.until(deadline: .milliseconds(5)) { false })
     }
   }
 
@@ -119,6 +128,23 @@ import UringIO
       }
       #expect(harness.until { log.count == 1 })
       #expect(log.numbers == [[1]])
+    }
+  }
+
+  @Test func aPostJustBeforeTheLoopSleepsIsSeen() throws {
+    try LoopHarness.run { harness in
+      let handle = harness.loop.handle
+      let log = PostLog(threads: 1)
+      var turns = 0
+      // After the posts of this turn have run, before the flag that makes a post wake the loop.
+      harness.loop.beforeSleep {
+        turns += 1
+        if turns == 3 { handle.post { _ in log.append(0, 1) } }
+      }
+      harness.loop.runOnce()
+      harness.loop.runOnce()
+      #expect(harness.until { log.count == 1 })
+      #expect(harness.loop.statistics.enters.value <= 5)
     }
   }
 

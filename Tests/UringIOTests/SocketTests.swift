@@ -8,12 +8,15 @@ import Testing
 import UringIO
 
 @Suite struct SocketTests {
-  @Test(arguments: ["127.0.0.1:0", "[::1]:0", "unix"], [64, 0])
-  func echoOfRandomSplits(place: String, receiveBuffers: Int) throws {
+  @Test(arguments: ["127.0.0.1:0", "[::1]:0", "unix"], RingMode.allCases)
+  func echoOfRandomSplits(place: String, mode: RingMode) throws {
     let seed = UInt64.random(in: 1 ... .max)
     var options = EventLoopOptions()
-    options.receiveBuffers = receiveBuffers
+    options.bestMode = mode
+    // Kernels without the better modes have no buffer rings either.
+    if mode == .plain { options.receiveBuffers = 0 }
     try LoopHarness.run(options: options) { harness in
+      #expect(harness.loop.mode.rawValue >= mode.rawValue)
       let address = try #require(
         SocketAddress(parsing: place == "unix" ? "/tmp/kfm-\(seed).sock" : place))
       let server = try EchoServer(harness.loop, address)

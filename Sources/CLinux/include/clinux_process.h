@@ -1,4 +1,5 @@
-// Processes, and the descriptors of an event loop: what needs _GNU_SOURCE or code that may run between vfork and exec.
+// Processes, and the descriptors of an event loop: what needs _GNU_SOURCE, or code that may run
+// between vfork and exec.
 #ifndef KFM_CLINUX_PROCESS_H
 #define KFM_CLINUX_PROCESS_H
 

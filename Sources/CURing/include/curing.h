@@ -16,8 +16,17 @@ struct kfm_completion {
   uint32_t flags;
 };
 
-/// Sets the ring up with the best flags this kernel takes. Returns 0 or a negative errno.
-int kfm_ring_setup(struct io_uring *ring, unsigned entries, unsigned completions);
+/// How completions get into the ring, best first.
+enum kfm_ring_mode {
+  KFM_RING_DEFERRED,
+  KFM_RING_COOPERATIVE,
+  KFM_RING_PLAIN,
+};
+
+/// Sets the ring up in `*mode` or, where this kernel does not know its flags, in the next one it
+/// does, which is put into `*mode`. Returns 0 or a negative errno.
+int kfm_ring_setup(struct io_uring *ring, unsigned entries, unsigned completions,
+                   enum kfm_ring_mode *mode);
 
 /// Submits what is queued and reaps. `wait_ns` < 0 waits without limit for one completion, 0 does
 /// not wait, otherwise at most that long. Returns the number submitted or a negative errno

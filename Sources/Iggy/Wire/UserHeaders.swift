@@ -46,6 +46,21 @@ public struct UserHeaders {
     return Entry(keyKind: keyKind, key: key, valueKind: valueKind, value: value)
   }
 
+  /// The entries whose key and value are strings, in their order; what is malformed ends the list.
+  public var texts: [(String, String)] {
+    var reader = UserHeaders(bytes)
+    var found: [(String, String)] = []
+    while let entry = try? reader.next() {
+      guard entry.keyKind == .string, entry.valueKind == .string else { continue }
+      found.append(
+        (
+          String(decoding: bytes.slice(entry.key), as: UTF8.self),
+          String(decoding: bytes.slice(entry.value), as: UTF8.self)
+        ))
+    }
+    return found
+  }
+
   /// The value of the entry whose key is the string `key`; nil when there is none, or when the
   /// headers are malformed before it.
   public func value(of key: StaticString) -> UnsafeRawBufferPointer? {

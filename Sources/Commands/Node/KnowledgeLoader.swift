@@ -1,0 +1,97 @@
+import Base
+import Configuration
+import Events
+import MemoryService
+import PersonalityPacks
+import UringIO
+
+/// Opens the packs' indexes on side threads, so that a node listens before it has built them.
+final class KnowledgeLoader {
+  let memory: MemoryOperations
+  private let library: KnowledgeLibrary
+  private let loop: EventLoop
+  private let sideThreads: SideThreads
+  private let logger: Logger
+
+  init(
+    _ configuration: NodeConfiguration, _ loop: EventLoop, _ sideThreads: SideThreads,
+    _ logger: Logger
+  ) {
+    self.loop = loop
+    self.sideThreads = sideThreads
+    self.logger = logger
+    memory = MemoryOperations(clock: loop.clock, enqueue: { [loop] in loop.enqueue($0) })
+    let source =
+      EmbedderSource(
+        setting: configuration.memory.embedder, modelDirectories: configuration.modelDirectories)
+      ?? EmbedderSource(choice: .automatic, modelDirectories: configuration.modelDirectories)
+    library = KnowledgeLibrary(
+      directory: configuration.memory.indexDirectory, embedder: source)
+  }
+
+  /// Opens the index of every pack that has knowledge; questions wait for theirs.
+  func open(_ packs: PackRegistry) {
+    for pack in packs.personalities {
+      guard let settings = pack.knowledge, memory.expect(packDigest: pack.digest) else {
+        continue
+      }
+      open(pack, settings, packs.documents(id: pack.id))
+    }
+  }
+
+  private func open(
+    _ pack: Personality, _ settings: Personality.KnowledgeSettings,
+    _ documents: [Personality.Document]
+  ) {
+    let digest = pack.digest
+    let source = KnowledgeSource(
+      packDigest: digest, chunkTokens: settings.chunkTokens, documents: { documents })
+    let startedAt = loop.clock.monotonic()
+    do throws(SideThreads.QueueFull) {
+      try sideThreads.run(
+        { [library] in
+          do throws(MemoryError) {
+            return Result<KnowledgeIndex, MemoryError>.success(try library.open(source))
+          } catch {
+            return .failure(error)
+          }
+        }, on: loop
+      ) { [self] result in
+        report(result, pack.id, loop.clock.monotonic() - startedAt)
+        memory.install(result, packDigest: digest)
+      }
+    } catch {
+      logger.error(
+        "knowledge not opened", ["pack": .string(pack.id), "reason": .string("\(error)")])
+    }
+  }
+
+  private func report(
+    _ result: Result<KnowledgeIndex, MemoryError>, _ pack: String, _ took: Nanoseconds
+  ) {
+    switch result {
+    case .success(let index):
+      logger.info(
+        "knowledge open",
+        [
+          "pack": .string(pack), "index": .string("\(index.origin)"),
+          "chunks": .int(Int64(index.chunks.count)), "ms": .int(took.milliseconds),
+        ])
+    case .failure(let error):
+      logger.error(
+        "knowledge not open", ["pack": .string(pack), "reason": .string("\(error)")])
+    }
+  }
+}
+
+extension NodeConfiguration {
+  /// Where models are looked for, best first: each `local` provider's, then the defaults.
+  var modelDirectories: [String] {
+    var directories = providers.filter { $0.kind == "local" }.map(\.modelDirectory)
+    for directory in [".models", node.dataDirectory + "/models"]
+    where !directories.contains(directory) {
+      directories.append(directory)
+    }
+    return directories
+  }
+}
