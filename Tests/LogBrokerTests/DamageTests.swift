@@ -80,8 +80,9 @@ import Testing
     let end = (groups + 1) * LogLimits.blockBytes + 100
     // Every length, but within the padding behind a group, where nothing changes.
     let lengths = (0...end).filter { length in
-      let group = max(0, length / LogLimits.blockBytes - 1)
-      return length % 97 == 0 || (group < groups && length <= frameEnd(whole, group: group) + 2)
+      let group = length / LogLimits.blockBytes - 1
+      if group < 0 || group >= groups { return length < 64 || length % 97 == 0 }
+      return length % 97 == 0 || length <= frameEnd(whole, group: group) + 2
     }
     for length in lengths {
       // Group n is whole once its frames are there, whatever became of the padding.
