@@ -11,34 +11,34 @@ struct LogImage {
   var released: UInt64
   /// What the journals were found to be.
   var journal = JournalRecovery.Outcome()
-  /// The journal files' content.
+  /// What was read of the journal files.
   var journalBytes: [AlignedBuffer] = []
   private let onDamage: (PartitionLog, String) -> Void
 
-  /// Beside a running node: journals read before the checkpoint miss nothing, since what a
-  /// checkpoint makes free to be written over, it has.
+  /// Replays `journals` over `checkpoint`.
   ///
-  /// - Parameter journals: what `readJournals` gave before.
   /// - Parameter onDamage: hears of partitions that are found damaged, once each.
   static func read(
-    _ storage: any Storage, _ catalog: Catalog, journals: [AlignedBuffer],
-    onDamage: @escaping (PartitionLog, String) -> Void
+    _ storage: any Storage, _ catalog: Catalog, _ checkpoint: Checkpoint,
+    journals: [AlignedBuffer], onDamage: @escaping (PartitionLog, String) -> Void
   ) throws(LogBrokerError) -> LogImage {
-    guard let saved = try contents(of: Checkpoint.path, storage) else {
-      throw .damaged(file: Checkpoint.path, reason: "it is missing")
-    }
-    let checkpoint = try Checkpoint(saved)
     var image = LogImage(
       table: PartitionTable(catalog), released: checkpoint.released, onDamage: onDamage)
     try image.restore(checkpoint, storage)
     image.journalBytes = journals
     let recovery = JournalRecovery(
-      files: journals.map { UnsafeRawBufferPointer($0.bytes) },
-      released: checkpoint.released)
+      files: journals.map { UnsafeRawBufferPointer($0.bytes) }, released: checkpoint.released)
     image.journal = try recovery.run { (header, body, isWhole) throws(LogBrokerError) in
       try image.apply(header, body, isWhole)
     }
     return image
+  }
+
+  static func checkpoint(_ storage: any Storage) throws(LogBrokerError) -> Checkpoint {
+    guard let saved = try contents(of: Checkpoint.path, storage) else {
+      throw .damaged(file: Checkpoint.path, reason: "it is missing")
+    }
+    return try Checkpoint(saved)
   }
 
   /// The catalog, with this release's topics added; nil when there is no log.
@@ -56,30 +56,33 @@ struct LogImage {
     }
     for index in 0..<2 {
       let head = try head(ofJournal: index, storage)
-      let isWritten = head.withUnsafeBytes { JournalHeader.read($0) != .none }
-      if isWritten { return true }
+      if JournalHeader.read(UnsafeRawBufferPointer(head.bytes)) != .none { return true }
     }
     return false
   }
 
-  /// Its first bytes; empty without the file.
+  /// Its first block, zeros without the file.
   private static func head(
     ofJournal index: Int, _ storage: any Storage
-  ) throws(LogBrokerError) -> [UInt8] {
+  ) throws(LogBrokerError) -> AlignedBuffer {
     do throws(StorageFailure) {
       let file = try storage.open(Journal.path(index), .read)
       defer { file.close() }
-      let buffer = AlignedBuffer(capacity: LogLimits.blockBytes)
-      let count = try file.read(at: 0, into: buffer.bytes)
-      return Array(buffer.bytes.prefix(count))
+      return try read(file, LogLimits.blockBytes)
     } catch {
-      if error.kind == .notFound { return [] }
-      throw .failed("the journal cannot be read: \(error)")
+      guard error.kind == .notFound else { throw .failed("the journal cannot be read: \(error)") }
+      let none = AlignedBuffer(capacity: LogLimits.blockBytes)
+      none.bytes.initializeMemory(as: UInt8.self, repeating: 0)
+      return none
     }
   }
 
-  static func readJournals(_ storage: any Storage) throws(LogBrokerError) -> [AlignedBuffer] {
-    [try readJournal(0, storage), try readJournal(1, storage)]
+  /// Reads the journal files. Of one with nothing after generation `released` the first block will
+  /// do.
+  static func readJournals(
+    _ storage: any Storage, released: UInt64 = 0
+  ) throws(LogBrokerError) -> [AlignedBuffer] {
+    [try readJournal(0, storage, released), try readJournal(1, storage, released)]
   }
 
   private init(
@@ -150,20 +153,32 @@ extension LogImage {
 
 extension LogImage {
   private static func readJournal(
-    _ index: Int, _ storage: any Storage
+    _ index: Int, _ storage: any Storage, _ released: UInt64
   ) throws(LogBrokerError) -> AlignedBuffer {
     let path = Journal.path(index)
     do throws(StorageFailure) {
       let file = try storage.open(path, .read)
       defer { file.close() }
-      let buffer = AlignedBuffer(capacity: try file.size())
-      let count = try file.read(at: 0, into: buffer.bytes)
-      buffer.bytes.slice(count..<buffer.bytes.count).initializeMemory(as: UInt8.self, repeating: 0)
-      return buffer
+      let first = try read(file, min(LogLimits.blockBytes, try file.size()))
+      if case .valid(let header) = JournalHeader.read(UnsafeRawBufferPointer(first.bytes)),
+        header.generation <= released
+      {
+        return first
+      }
+      return try read(file, try file.size())
     } catch {
       if error.kind == .notFound { throw .damaged(file: path, reason: error.description) }
       throw .failed("the journal cannot be read: \(error)")
     }
+  }
+
+  private static func read(
+    _ file: any StorageFile, _ length: Int
+  ) throws(StorageFailure) -> AlignedBuffer {
+    let buffer = AlignedBuffer(capacity: length)
+    let count = try file.read(at: 0, into: buffer.bytes)
+    buffer.bytes.slice(count..<length).initializeMemory(as: UInt8.self, repeating: 0)
+    return buffer
   }
 
   /// Applies one frame of the journal; frames that are in a segment already change nothing.

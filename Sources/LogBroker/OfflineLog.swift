@@ -36,7 +36,11 @@ package final class OfflineLog {
       try sync(storage)
       let sums = journals.map { crc32c(UnsafeRawBufferPointer($0.bytes)) }
       do throws(LogBrokerError) {
-        let image = try LogImage.read(storage, catalog, journals: journals) { _, _ in }
+        // Journals first: what a later checkpoint lets a node write over, that checkpoint has.
+        let checkpoint = try LogImage.checkpoint(storage)
+        let image = try LogImage.read(storage, catalog, checkpoint, journals: journals) {
+          _, _ in
+        }
         let isDamaged = image.table.all.contains { $0.damage != nil }
         if !isDamaged || sums == last { return image }
       } catch {

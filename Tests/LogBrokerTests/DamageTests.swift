@@ -77,7 +77,14 @@ import Testing
     let groups = 3
     let disk = try sample(groups: groups, closed: false)
     let whole = disk.content(of: journal)
-    for length in 0...(groups + 1) * LogLimits.blockBytes + 100 {
+    let end = (groups + 1) * LogLimits.blockBytes + 100
+    // Every length, but within the padding behind a group, where nothing changes.
+    let lengths = (0...end).filter { length in
+      let group = length / LogLimits.blockBytes - 1
+      if group < 0 || group >= groups { return length < 64 || length % 97 == 0 }
+      return length % 97 == 0 || length <= frameEnd(whole, group: group) + 2
+    }
+    for length in lengths {
       // Group n is whole once its frames are there, whatever became of the padding.
       for isZeroed in [false, true] {
         var cut = Array(whole.prefix(length))
@@ -103,7 +110,7 @@ import Testing
   }
 
   @Test func everyFlippedBitOfAJournalIsDetectedOrHarmless() throws {
-    let groups = 3
+    let groups = 2
     let disk = try sample(groups: groups, closed: false)
     let whole = disk.content(of: journal)
     var harmless = 0
