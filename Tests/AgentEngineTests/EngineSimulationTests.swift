@@ -45,6 +45,7 @@ import Testing
     }
     guard Self.seeds.count > 1 else { return }
     for what in Self.wanted { #expect(counts[what] ?? 0 > 0, "no run met: \(what)") }
-    print(counts.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: "\n"))
+    print(
+      counts.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: "\n"))
   }
 }
