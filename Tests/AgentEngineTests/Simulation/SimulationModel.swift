@@ -33,6 +33,8 @@ final class SimulationModel {
   /// Calls that run for a turn now, in the living process.
   var running: [String: Int] = [:]
   private let clock: any Clock
+  /// Prints every record that becomes durable, for whoever looks into one seed.
+  var tells = false
 
   init(clock: any Clock) { self.clock = clock }
 
@@ -56,16 +58,28 @@ final class SimulationModel {
         complain("\(record.type) is no JSON")
         continue
       }
+      if tells { tell(target, first + UInt64(index), record, event, payload) }
       switch target.topic {
       case .turnsRequests: requested(event, payload)
       case .journal:
-        journalIDs.insert(record.eventID.description)
+        // An append that was made again: the first counts (SEMANTICS D8).
+        guard journalIDs.insert(record.eventID.description).inserted else { continue }
         lastJournalType[target.partition] = record.type
         decided(record.type, payload, target.partition)
       default: published(record, event, payload, target.topic)
       }
-      _ = index
     }
+  }
+
+  private func tell(
+    _ target: TopicPartition, _ offset: UInt64, _ record: BusRecord, _ event: JSON, _ payload: JSON
+  ) {
+    let what = payload["event"]?.string ?? record.type
+    let turn = payload["turn_id"]?.string?.suffix(6) ?? ""
+    print(
+      clock.monotonic().milliseconds, "\(target.topic)/\(target.partition)", offset, turn, what,
+      payload["position"]?.string ?? "", event["owner_epoch"]?.int ?? 0,
+      payload["published"]?.int ?? -1)
   }
 
   private func requested(_ event: JSON, _ payload: JSON) {
