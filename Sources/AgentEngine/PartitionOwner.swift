@@ -7,6 +7,10 @@ final class PartitionOwner {
   let partition: Int
   /// Nil until the partition has been taken.
   var journal: PartitionJournal?
+  /// What was left of earlier owners is read, and turns may run.
+  var isOpen = false
+  /// Sessions whose next turn waits for that, in the order they were let through.
+  var sessionsToRun: [SessionState] = []
   /// Why it serves nobody; nil while it does.
   var fault: String?
   /// Turns whose TurnEvent is acknowledged and whose turn it is not yet, by offset.
