@@ -7,8 +7,12 @@ final class PartitionOwner {
   let partition: Int
   /// Nil until the partition has been taken.
   var journal: PartitionJournal?
-  /// What was left of earlier owners is read, and turns may run.
-  var isOpen = false
+  /// The claim is settled.
+  var isClaimed = false
+  /// What came while nobody owned the partition is taken.
+  var hasRead = false
+  /// Turns may run.
+  var isOpen: Bool { isClaimed && hasRead }
   /// Sessions whose next turn waits for that, in the order they were let through.
   var sessionsToRun: [SessionState] = []
   /// Why it serves nobody; nil while it does.

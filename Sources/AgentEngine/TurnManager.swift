@@ -81,7 +81,11 @@ package final class TurnManager {
     for owner in partitions {
       let takeOver = TakeOver(
         partition: owner.partition, events: events, timers: timers, metrics: metrics,
-        options: options)
+        options: options,
+        onClaimed: { [self] in
+          owner.isClaimed = true
+          open(owner)
+        })
       takeOver.run { [self] result in
         switch result {
         case .success(let outcome): take(owner, outcome) { done(owner, $0) }
@@ -111,14 +115,15 @@ package final class TurnManager {
     catchUp(owner) { [self] error in
       if let error { return completion(error) }
       readControl(owner) { [self] error in
-        if error == nil { open(owner) }
+        owner.hasRead = error == nil
+        open(owner)
         completion(error)
       }
     }
   }
 
   private func open(_ owner: PartitionOwner) {
-    owner.isOpen = true
+    guard owner.isOpen else { return }
     resumeNextAlone(owner)
     let waiting = owner.sessionsToRun
     owner.sessionsToRun = []
@@ -202,7 +207,8 @@ package final class TurnManager {
   /// Resumes the next of the turns that are resumed one at a time, once it is on the log.
   func resumeNextAlone(_ owner: PartitionOwner) {
     owner.aloneQueue.removeAll(where: \.isEnding)
-    guard owner.isOpen, owner.alone == nil, let journal = owner.journal, !owner.aloneQueue.isEmpty else {
+    guard owner.isOpen, owner.alone == nil, let journal = owner.journal, !owner.aloneQueue.isEmpty
+    else {
       return
     }
     let live = owner.aloneQueue.removeFirst()
