@@ -8,7 +8,8 @@ import LogBroker
 import Testing
 
 @Suite struct FailingCallTests {
-  static let operations = 45
+  /// Enough for several checkpoints.
+  static let operations = 60
 
   /// The same operations every time, with one fault; returns the workload after its last operation.
   private func run(_ fault: SimulatedDisk.Fault?, at call: Int) -> BusWorkload {
@@ -49,6 +50,25 @@ import Testing
         workload.problems.count == 0, "\(fault) at call \(call): \(workload.problems.first ?? "")")
     }
     #expect(happened > 10)
+  }
+
+  /// A process is killed at every call in turn; the next one works on what the page cache shows and
+  /// then loses the power: what it relied on must have been durable. Twice, since a disk keeps or
+  /// drops what was not synced as it likes.
+  @Test func whatAKilledProcessLeftIsMadeDurable() {
+    for call in 0..<calls {
+      for round in 0..<2 {
+        let workload = BusWorkload(seed: 77)
+        workload.disk.faults[call] = .crash
+        if workload.open() { workload.run(operations: Self.operations) }
+        workload.end(.kill)
+        workload.open()
+        workload.verify()
+        if round == 1 { workload.run(operations: Self.operations) }
+        reopen(workload, after: .powerLoss)
+        #expect(workload.problems.count == 0, "call \(call): \(workload.problems.first ?? "")")
+      }
+    }
   }
 
   private func expectOutcome(

@@ -141,7 +141,7 @@ extension CommitPipeline {
       }
       notify(group.writer.frames)
       if group.writer.end <= Self.bufferKept { buffer.shrink(to: Self.bufferKept) }
-      if isFirst, journal.state.generation - 1 > journal.released { startCheckpoint() }
+      if isFirst, journal.awaitsCheckpoint { startCheckpoint() }
     case .failure(let failure):
       for frame in group.writer.frames { frame.log.mintedOffset = frame.log.endOffset }
       handle(failure, log: nil, ofCheckpoint: false)
@@ -204,10 +204,10 @@ extension CommitPipeline {
   /// Makes the segments durable, so that the journal file before the current one is free again.
   private func startCheckpoint() {
     guard !checkpointer.isRunning, !isClosed, fence == nil else { return }
-    let state = journal.state
     // When nothing more will be written, the current one too.
     let isQuiet = onClosed != nil && pending.isEmpty && !isCommitting
-    let generation = isQuiet ? state.generation : max(journal.released, state.generation - 1)
+    let generation = max(
+      journal.released, isQuiet ? journal.state.generation : journal.state.otherGeneration)
     checkpointer.run(
       releasing: generation, offsets: { [self] in offsets },
       completion: { [weak self] result in self?.checkpointed(generation, result) })

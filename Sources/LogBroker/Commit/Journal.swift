@@ -10,12 +10,20 @@ final class Journal {
   struct State: Hashable {
     /// Which of the two files.
     var active = 0
-    var generation: UInt64 = 0
-    /// In the active file; 0 when nothing of this generation has been written.
+    /// Of the groups that each file holds; 0 when it holds none that counts.
+    var generations: [UInt64] = [0, 0]
+    /// The highest generation that was ever begun, also in vain: none is used twice, so that no two
+    /// attempts can be taken for one.
+    var newestGeneration: UInt64 = 0
+    /// In the active file.
     var position = 0
     var nextGroup: UInt64 = 1
     /// Header checksum of the last frame.
     var previous: UInt32 = 0
+
+    var generation: UInt64 { generations[active] }
+    /// Of the file that is not written to.
+    var otherGeneration: UInt64 { generations[1 - active] }
   }
 
   /// Where a group will be written.
@@ -44,20 +52,20 @@ final class Journal {
   /// Bytes a group may have at most.
   var groupBytesMax: Int { capacity.min()! - LogLimits.blockBytes }
 
+  /// Whether a checkpoint would make the file that is not written to free.
+  var awaitsCheckpoint: Bool { state.otherGeneration > released }
+
   /// Where a group of `length` bytes goes; nil while the other file waits for its checkpoint.
   func place(for length: Int) -> Place? {
-    if state.generation > released, state.position > 0,
-      state.position + length <= capacity[state.active]
-    {
+    let isLive = state.generation > released
+    if isLive, state.position + length <= capacity[state.active] {
       return Place(
         file: state.active, isFirst: false, position: state.position, generation: state.generation)
     }
-    let isLive = state.generation > released && state.position > 0
-    // The other file holds the generation before this one.
-    if isLive, state.generation - 1 > released { return nil }
+    if isLive, awaitsCheckpoint { return nil }
     return Place(
       file: isLive ? 1 - state.active : state.active, isFirst: true, position: 0,
-      generation: state.generation + 1)
+      generation: state.newestGeneration + 1)
   }
 
   /// Writes and syncs the group that stands in `writer`.
@@ -75,10 +83,12 @@ final class Journal {
     let file = files[place.file]
     file.writeAndSync(at: place.position, UnsafeRawBufferPointer(bytes)) { [self] result in
       if case .success = result {
-        state = State(
-          active: place.file, generation: place.generation,
-          position: place.position + bytes.count, nextGroup: state.nextGroup + 1,
-          previous: writer.previous)
+        state.active = place.file
+        state.generations[place.file] = place.generation
+        state.newestGeneration = max(state.newestGeneration, place.generation)
+        state.position = place.position + bytes.count
+        state.nextGroup += 1
+        state.previous = writer.previous
       }
       completion(result)
     }

@@ -13,7 +13,10 @@ struct JournalRecovery {
     var last: (file: Int, range: Range<Int>)?
     var groups = 0
     var tornTails = 0
-    var isTorn: Bool { tornTails > 0 }
+
+    mutating func note(_ generation: UInt64) {
+      state.newestGeneration = max(state.newestGeneration, generation)
+    }
   }
 
   private struct Candidate {
@@ -30,7 +33,7 @@ struct JournalRecovery {
     _ apply: (FrameHeader, UnsafeRawBufferPointer, Bool) throws(LogBrokerError) -> Void
   ) throws(LogBrokerError) -> Outcome {
     var outcome = Outcome()
-    outcome.state.generation = released
+    outcome.state.newestGeneration = released
     let candidates = try candidates(&outcome)
     for (index, candidate) in candidates.enumerated() {
       let isFirst = outcome.groups == 0
@@ -54,29 +57,33 @@ struct JournalRecovery {
         throw .formatTooNew(
           file: Journal.path(file), version: version, supported: Int(JournalHeader.version))
       case .valid(let header):
+        outcome.note(header.generation)
         if header.generation > released { found.append(Candidate(file: file, header: header)) }
       case .none:
-        if try isFirstWriteTorn(file, bytes) { outcome.tornTails += 1 }
+        try checkTornFirstWrite(file, bytes, &outcome)
       }
     }
     found.sort { $0.header.generation < $1.header.generation }
     return found
   }
 
-  /// A file without a header: never used, or its first write was cut off. With frames of two
-  /// groups in it the first had been durable, and the header has been damaged since.
-  private func isFirstWriteTorn(
-    _ file: Int, _ bytes: UnsafeRawBufferPointer
-  ) throws(LogBrokerError) -> Bool {
-    var first: (generation: UInt64, group: UInt64)?
+  /// A file without a header: never used, or its first write was cut off, perhaps more than once.
+  /// With frames of two groups of one generation in it the first of them had been durable, and the
+  /// header has been damaged since.
+  private func checkTornFirstWrite(
+    _ file: Int, _ bytes: UnsafeRawBufferPointer, _ outcome: inout Outcome
+  ) throws(LogBrokerError) {
+    var groups: [UInt64: UInt64] = [:]
     for header in JournalScan.frames(in: bytes, from: LogLimits.blockBytes)
     where header.generation > released {
-      if let first, first != (header.generation, header.group) {
+      outcome.note(header.generation)
+      if groups.updateValue(header.group, forKey: header.generation) ?? header.group
+        != header.group
+      {
         throw damaged(file, "its header is not what was written")
       }
-      first = (header.generation, header.group)
     }
-    return first != nil
+    if !groups.isEmpty { outcome.tornTails += 1 }
   }
 
   private func replay(
@@ -103,9 +110,11 @@ struct JournalRecovery {
       }
       outcome.groups += 1
       outcome.last = (file, start..<scan.position)
-      outcome.state = Journal.State(
-        active: file, generation: scan.generation, position: scan.position,
-        nextGroup: scan.nextGroup, previous: scan.previous)
+      outcome.state.active = file
+      outcome.state.generations[file] = scan.generation
+      outcome.state.position = scan.position
+      outcome.state.nextGroup = scan.nextGroup
+      outcome.state.previous = scan.previous
     }
   }
 
