@@ -15,6 +15,8 @@ from pathlib import Path
 
 MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
 PARENT_CHECK_SECONDS = 1
+FREQUENCY_PENALTY = 0.2
+PENALTY_WINDOW_TOKENS = 64
 
 
 def main():
@@ -41,6 +43,10 @@ def main():
     params.n_parallel = 2
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = args.threads
     params.warmup = False
+    # A model this small repeats itself at low temperatures unless repeating costs it something.
+    # Only of clients that say nothing else: requests override it.
+    params.sampling.penalty_freq = FREQUENCY_PENALTY
+    params.sampling.penalty_last_n = PENALTY_WINDOW_TOKENS
     server = xllamacpp.Server(params)
     print("READY", flush=True)
 

@@ -7,7 +7,7 @@ Starts a scripted model without think time, the relay, and the release node with
 drives them in turns, so that a busy machine is busy for all. Medians over the rounds, with the
 lowest and the highest; ratios are between medians. Python's standard library only.
 """
-import argparse, json, os, re, signal, socket, statistics, subprocess, sys, tempfile, time
+import argparse, json, os, re, signal, socket, statistics, subprocess, sys, tempfile, threading, time, urllib.request
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -51,8 +51,16 @@ class Node:
                 self.start_ms = (time.time() - began) * 1000
                 self.port = int(record["address"].rsplit(":", 1)[1]); break
         else: sys.exit("the node did not start:\n" + "".join(self.log))
-        import threading
         threading.Thread(target=lambda: [None for _ in self.process.stderr], daemon=True).start()
+
+
+def log_bytes(port):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/admin/topics") as r:
+        return sum(row["bytes"] for row in json.load(r)["items"])
+
+
+def disk_bytes(directory):
+    return sum(f.stat().st_blocks * 512 for f in Path(directory).rglob("*") if f.is_file())
 
 
 def drive(out, port, path, clients, requests, tokens, marker, body):
@@ -71,6 +79,7 @@ def main():
     try:
         processes.append(subprocess.Popen([out / "scripted_llm", str(llm_port)])); processes.append(subprocess.Popen([out / "relay", str(relay_port), str(llm_port)])); time.sleep(0.2)
         node = Node(args.kfm, llm_port, work); processes.append(node.process)
+        fresh = disk_bytes(work / "data")
         n = lambda count: max(4, int(count * args.scale))
         chat = '{"model":"scripted","stream":true,"messages":[{"role":"user","content":"c%d [[tokens:TOKENS]]"}]}'
         turn = '{"user_message":"c%d why does a log call fdatasync before it acknowledges? [[tokens:TOKENS]]","personality_id":"PACK"}'
@@ -87,8 +96,11 @@ def main():
             for target in targets: cell(target, "turns/s at 1", 1, n(200), 8)
             for target in targets: cell(target, "turns/s at 16", 16, n(800), 8)
             for target in targets: cell(target, "tokens/s at 64", 64, n(128), 200)
-        rss = rss_mb(node.process.pid)
-        report(args, node, cells, cpu, rss)
+        rss, disk = rss_mb(node.process.pid), {"fresh": fresh}
+        for target in ("minimal", "archivist"):
+            before = log_bytes(node.port); drive(out, *targets[target][:2], 4, 200, 8, targets[target][2], targets[target][3].replace("TOKENS", "8")); time.sleep(0.5)
+            disk[target] = (log_bytes(node.port) - before) / 200
+        report(args, node, cells, cpu, rss, disk)
     finally:
         for p in processes: p.send_signal(signal.SIGKILL)
         subprocess.run(["rm", "-rf", str(work)])
@@ -97,7 +109,7 @@ def main():
 def spread(values): return statistics.median(values), min(values), max(values)
 
 
-def report(args, node, cells, cpu, rss):
+def report(args, node, cells, cpu, rss, disk):
     rows, facts = [], []
     def row(target, what, key, unit, scale=1.0):
         median, low, high = spread([r[key] * scale for r in cells[(target, what)]])
@@ -119,6 +131,7 @@ def report(args, node, cells, cpu, rss):
         print(f"{name:<18} {median:>12,.2f} {unit:<3} {sense} {bar:<8} {'pass' if ok else 'FAIL'}"); facts.append({"aim": name, "value": median, "bar": bar, "ok": ok})
     for (target, what), values in cpu.items():
         if what != "warm-up": print(f"CPU a turn, {target:<10} {what:<16} {statistics.median(values):>9,.0f} µs"); facts.append({"cpu_us": statistics.median(values), "target": target, "what": what})
+    print(f"disk: {disk['fresh'] / 2**20:.1f} MiB fresh; a turn of 8 tokens leaves {disk['minimal'] / 1024:.1f} KiB (minimal), {disk['archivist'] / 1024:.1f} KiB (archivist)"); facts.append({"disk": disk})
     if args.json: Path(args.json).write_text("".join(json.dumps(f) + "\n" for f in facts))
 
 

@@ -28,13 +28,15 @@ final class HistoryStore {
     if cachedBytes > EngineLimits.historyCacheBytes { evict(sessions()) }
   }
 
-  /// The newest exchanges of ended turns that fit into `tokens`, oldest first.
+  /// The newest exchanges before the turn that fit into `tokens`, oldest first. A turn that waited
+  /// behind it and was cancelled meanwhile is not before it.
   func recent(
-    of session: SessionState, tokens: Int,
+    before turnID: ULID, of session: SessionState, tokens: Int,
     completion: @escaping (Result<[ContextManager.Exchange], BusError>) -> Void
   ) {
     touch(session)
-    let indices = session.turns.indices.filter { session.turns[$0].endedOffset != nil }
+    let indices = session.turns[..<(session.index(of: turnID) ?? 0)].indices
+      .filter { session.turns[$0].endedOffset != nil }
     collect(session, Array(indices.reversed()), 0, tokens, [], completion)
   }
 

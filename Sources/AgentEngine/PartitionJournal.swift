@@ -33,8 +33,9 @@ package final class PartitionJournal {
   package private(set) var settledInputs: InputOffsets
   /// Called when `settledInputs` has advanced.
   package var onInputsSettled: (() -> Void)?
-  /// Called when an acknowledgement shows that somebody else has written here.
-  package var onLost: (() -> Void)?
+  /// Called when the partition can be written no more, with the reason: somebody else has taken it,
+  /// or the bus refuses for good.
+  package var onLost: ((String) -> Void)?
 
   private let events: EventPublisherSubscriber
   private let timers: any TimerService
@@ -182,12 +183,18 @@ package final class PartitionJournal {
 
   private func flush() {
     guard !isAppending, !isClosed else { return }
-    let entries = waiting
-    let ready = outgoing.prefix { $0.needs <= settled }
+    var room = EngineLimits.appendBytes
+    // At least one goes, however large.
+    func fits(_ record: BusRecord) -> Bool {
+      defer { room -= record.payload.count }
+      return room == EngineLimits.appendBytes || record.payload.count <= room
+    }
+    let entries = Array(waiting.prefix { fits($0.record) })
+    let ready = outgoing.prefix { $0.needs <= settled && fits($0.record) }
     guard !entries.isEmpty || !ready.isEmpty else { return answerIdle() }
     publishTimer?.cancel()
     publishTimer = nil
-    waiting.removeAll(keepingCapacity: true)
+    waiting.removeFirst(entries.count)
     outgoingInFlight = Array(ready)
     outgoing.removeFirst(ready.count)
     isAppending = true
@@ -208,7 +215,7 @@ package final class PartitionJournal {
     events.bus.append(batches) { [self] result in
       switch result {
       case .success(let offsets): appended(entries, offsets)
-      case .failure: retry(entries, ready)
+      case .failure(let error): retry(entries, ready, after: error)
       }
     }
   }
@@ -220,7 +227,7 @@ package final class PartitionJournal {
     // D8: an acknowledgement at the end of our own last append proves that nobody came between.
     if !entries.isEmpty, offsets[0] != endOffset {
       close()
-      onLost?()
+      onLost?("another node has taken the partition")
       return
     }
     settled += UInt64(entries.count)
@@ -241,9 +248,16 @@ package final class PartitionJournal {
   }
 
   /// The bus has no space or is gone for now: the same records again, before anything newer.
-  private func retry(_ entries: [Entry], _ ready: [Outgoing]) {
+  private func retry(_ entries: [Entry], _ ready: [Outgoing], after error: BusError) {
     guard !isClosed else { return }
-    metrics.appendRetries.add()
+    switch error {
+    case .diskFull, .unavailable: metrics.appendRetries.add()
+    case .recordTooLarge, .unknownPartition, .damaged:
+      // No later attempt can succeed, and nothing newer may go before it.
+      close()
+      onLost?("the journal cannot be written: \(error)")
+      return
+    }
     timers.schedule(after: EngineLimits.appendRetryDelay) { [weak self] in
       guard let self, !isClosed else { return }
       append(entries, ready)

@@ -197,6 +197,9 @@ final class StepProcessor {
             TurnFailure(.providerNotFound, "no configured provider serves the model or route")))
       }
     }
+    execution.promptTokens = request.messages.reduce(0) {
+      $0 + ContextManager.tokens(in: $1.text)
+    }
     execution.cancellable = services.providers.generate(request) { [self] event in
       switch event {
       case .delta(let text):

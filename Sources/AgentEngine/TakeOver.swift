@@ -61,8 +61,7 @@ final class TakeOver {
   private func readStreams(
     journalEnd: UInt64, _ completion: @escaping (Result<Outcome, BusError>) -> Void
   ) {
-    var turnIDs = Set(fold.open.keys)
-    turnIDs.formUnion(fold.unpublished.compactMap { $0.record.turnID })
+    let turnIDs = fold.openTurnIDs.union(fold.unpublishedTurnIDs)
     let start = fold.accepted.filter { turnIDs.contains($0.turnID) }.map(\.responsesOffset).min()
     guard let start else {
       return claim(journalEnd: journalEnd, [:], [], completion)
@@ -71,7 +70,8 @@ final class TakeOver {
       switch result {
       case .failure(let error): completion(.failure(error))
       case .success(let streams):
-        let order = fold.accepted.filter { fold.open[$0.turnID] != nil }
+        let open = fold.openTurnIDs
+        let order = fold.accepted.filter { open.contains($0.turnID) }
         readRequests(order, 0, []) { [self] result in
           switch result {
           case .failure(let error): completion(.failure(error))
@@ -117,7 +117,7 @@ final class TakeOver {
       PartitionJournal.Labels(traceID: events.makeTraceID(), tenantID: nil, sessionID: nil))
     let streams = publishAgain(on: journal, streams, epoch: epoch)
     let open = requests.compactMap { request -> OpenTurn? in
-      guard let turn = fold.open[request.turnID] else { return nil }
+      guard let turn = fold.openTurn(request.turnID) else { return nil }
       return OpenTurn(
         request: request, accepted: turn.accepted, entries: turn.entries,
         stream: streams[request.turnID] ?? TurnStream(epoch: epoch))
@@ -135,7 +135,7 @@ final class TakeOver {
     on journal: PartitionJournal, _ read: [ULID: TurnStream], epoch: UInt64
   ) -> [ULID: TurnStream] {
     var streams = read
-    for entry in fold.unpublished {
+    for entry in fold.unpublishedEntries() {
       if let (topic, type) = entry.record.publishedAs {
         journal.republish(topic, record(entry, topic, type, entry.payload))
       }

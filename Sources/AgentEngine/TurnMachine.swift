@@ -244,13 +244,17 @@ package struct TurnMachine {
   private var intermediateMessages: [ChatMessage] {
     var messages: [ChatMessage] = []
     var open: [ToolCall] = []
+    var room = EngineLimits.historyResultBytes
     for step in steps {
       switch step.outcome?.output {
       case .message(let text, let calls, _, _) where !calls.isEmpty:
         messages.append(ChatMessage(.assistant, text, toolCalls: calls))
         open = calls
       case .toolResult(let id, let content):
-        messages.append(ChatMessage(.tool, content, toolCallID: id))
+        let fits = content.utf8.count <= room
+        if fits { room -= content.utf8.count }
+        messages.append(
+          ChatMessage(.tool, fits ? content : "(left out: too large)", toolCallID: id))
         open.removeAll { $0.id == id }
       default: break
       }

@@ -92,7 +92,7 @@ extension TurnManager {
       throw Problem(
         .busUnavailable, "the session's partition does not serve: \(fault)", retryAfterSeconds: 5)
     }
-    guard session.waiting < options.queueMax || session.running == nil else {
+    guard session.unended <= options.queueMax else {
       throw Problem(
         .queueFull,
         "the session has \(options.queueMax) turns waiting already (engine.queue_max)",
@@ -191,8 +191,8 @@ extension TurnManager {
         turnID: request.turnID, bodyDigest: request.bodyDigest, createdAt: request.createdAt)
     }
     accept(request, at: offset, session, journal)
-    let age = Nanoseconds((appended.microseconds - request.createdAt.microseconds) &* 1_000)
-    if age > EngineLimits.staleAfter, let live = live[request.turnID] {
+    if appended.since(request.createdAt) > EngineLimits.staleAfter, let live = live[request.turnID]
+    {
       end(live, TurnFailure(.staleTurn, "the turn was older than 24 h when it came"))
     }
     runNext(in: session)

@@ -95,9 +95,11 @@ package final class TurnManager {
     _ owner: PartitionOwner, _ outcome: TakeOver.Outcome, completion: @escaping (BusError?) -> Void
   ) {
     owner.journal = outcome.journal
-    outcome.journal.onLost = { [weak self, weak owner] in
-      owner?.fault = "another node has taken the partition"
-      self?.logger.error("partition lost", ["partition": .int(Int64(owner?.partition ?? -1))])
+    outcome.journal.onLost = { [weak self, weak owner] reason in
+      owner?.fault = reason
+      self?.logger.error(
+        "partition lost",
+        ["partition": .int(Int64(owner?.partition ?? -1)), "reason": .string(reason)])
     }
     outcome.journal.onInputsSettled = { [weak self, weak owner] in
       if let self, let owner { scheduleOffset(owner) }

@@ -146,6 +146,7 @@ CURLcode kfm_curl_easy_prepare(CURL *easy, const struct kfm_curl_request *reques
   SET(CURLOPT_ERRORBUFFER, request->error);
   SET(CURLOPT_URL, request->url);
   if (request->unix_socket) SET(CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
+  if (request->certificate_file) SET(CURLOPT_CAINFO, request->certificate_file);
   SET(CURLOPT_HTTPHEADER, request->fields);
   SET(CURLOPT_PRIVATE, request->context);
   SET(CURLOPT_HEADERFUNCTION, request->on_header);

@@ -101,7 +101,7 @@ enum ConfigKeys {
       summary: "What an acknowledgement of the bus means."),
     ConfigKey(
       path: "bus.clock_skew_max", kind: .duration(from: "0s", to: "1m"),
-      initial: .value(.duration(.seconds(2))),
+      initial: .value(.duration(.seconds(2))), support: .initialOnly,
       summary: "How far clocks may be apart when deadlines are judged."),
     ConfigKey(
       path: "bus.embedded.listen", kind: .string, initial: .value(.string("")),
@@ -123,11 +123,11 @@ enum ConfigKeys {
       path: "engine.queue_max", kind: .integer(0...10_000), initial: .value(.integer(16)),
       isReloadable: true, summary: "Waiting turns a session."),
     ConfigKey(
-      path: "engine.turn_deadline", kind: .duration(from: "1s", to: "30d"),
+      path: "engine.turn_deadline", kind: .duration(from: "1ms", to: "30d"),
       initial: .value(.duration(.seconds(600))), isReloadable: true,
       summary: "When a turn ends that names no deadline."),
     ConfigKey(
-      path: "engine.step_timeout", kind: .duration(from: "100ms", to: "1d"),
+      path: "engine.step_timeout", kind: .duration(from: "1ms", to: "1d"),
       initial: .value(.duration(.seconds(300))), isReloadable: true,
       summary: "How long one step may take."),
     ConfigKey(
@@ -141,11 +141,11 @@ enum ConfigKeys {
       isReloadable: true, summary: "Crashes a turn survives before it counts as poison."),
     ConfigKey(
       path: "engine.on_disconnect", kind: .choice(["continue", "cancel"]),
-      initial: .value(.string("continue")), isReloadable: true, support: .only(["continue"]),
+      initial: .value(.string("continue")), isReloadable: true,
       summary: "What happens to a turn whose client has gone."),
     ConfigKey(
       path: "engine.drain", kind: .duration(from: "0s", to: "10m"),
-      initial: .value(.duration(.seconds(10))), isReloadable: true,
+      initial: .value(.duration(.seconds(10))), isReloadable: true, support: .initialOnly,
       summary: "How long an owner may take to hand a partition over."),
     ConfigKey(
       path: "engine.lease", kind: .duration(from: "100ms", to: "1m"),

@@ -163,11 +163,8 @@ struct ConfigResolver {
       resolveInitial(key, at: path, itemLine: itemLine)
       return
     }
-    // What comes from outside the file is seen from the working directory, as on a command line.
-    let isFromFile = if case .node = candidate { true } else { false }
     var reading = ConfigReading(
-      key: key, references: references,
-      directory: isFromFile ? references.directory : surroundings.workingDirectory)
+      key: key, references: references, directory: references.directory)
     do {
       let result =
         switch candidate {

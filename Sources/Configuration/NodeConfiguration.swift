@@ -26,6 +26,7 @@ package struct NodeConfiguration: Sendable {
   }
 
   package struct Engine: Sendable, Hashable {
+    /// `queue`.
     package var sessionPolicy: String
     package var queueMax: Int
     package var turnDeadline: Nanoseconds
@@ -33,6 +34,7 @@ package struct NodeConfiguration: Sendable {
     package var attemptsMax: Int
     package var toolRoundsMax: Int
     package var takeoversMax: Int
+    /// `continue` or `cancel`.
     package var onDisconnect: String
     package var drain: Nanoseconds
     package var lease: Nanoseconds

@@ -140,4 +140,8 @@ package protocol ProviderInterface: AnyObject {
   /// Providers that a route can use, with whether a TCP connection to each succeeded in the last
   /// seconds; providers without a network are always reachable.
   func reachability() -> [(provider: String, reachable: Bool, detail: String)]
+
+  /// Calls `completion`, later and within some seconds, once what `reachability` tells is at most
+  /// two seconds old.
+  func refreshReachability(_ completion: @escaping () -> Void)
 }

@@ -6,10 +6,19 @@ enum MediaTypes {
   static let eventStream = "text/event-stream"
   static let jsonLines = "application/x-ndjson"
 
-  /// Whether `Accept` asks for an event stream by name; wildcards do not.
+  /// Whether `Accept` asks for an event stream by name; wildcards do not, nor does a weight of 0,
+  /// which says "not this one".
   static func wantsEventStream(_ fields: HTTPFields) -> Bool {
     fields.values("accept").contains { value in
-      value.split(separator: ",").contains { name(of: $0) == eventStream }
+      value.split(separator: ",").contains { name(of: $0) == eventStream && !isUnwanted($0) }
+    }
+  }
+
+  /// Whether a range of `Accept` has the weight 0 (RFC 9110 section 12.4.2).
+  private static func isUnwanted(_ range: Substring) -> Bool {
+    range.split(separator: ";").dropFirst().contains { parameter in
+      let text = parameter.filter { $0 != " " && $0 != "\t" }.lowercased()
+      return text.hasPrefix("q=") && Double(text.dropFirst(2)) == 0
     }
   }
 

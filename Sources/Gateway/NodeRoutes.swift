@@ -35,8 +35,10 @@ final class NodeRoutes {
   }
 
   private func ready(_ exchange: Exchange) throws(Problem) {
-    let report = context.services.health.report()
-    exchange.answer(report.status == .fail ? 503 : 200, report.json)
+    context.services.providers.refreshReachability { [context] in
+      let report = context.services.health.report()
+      exchange.answer(report.status == .fail ? 503 : 200, report.json)
+    }
   }
 
   private func metrics(_ exchange: Exchange) throws(Problem) {

@@ -110,10 +110,11 @@ extension CurlExchange {
     return request.body.withUnsafeBytes { body in
       request.url.withCString { url in
         request.method.name.withCString { method in
-          withOptionalCString(unix) { unix in
+          withOptionalCString(unix, transport.certificateFile) { unix, certificates in
             var empty: UInt8 = 0
             return withUnsafePointer(to: &empty) { empty in
               var options = kfm_curl_request()
+              options.certificate_file = certificates
               options.url = url
               options.method = method
               options.unix_socket = unix
@@ -153,10 +154,16 @@ extension CurlExchange {
 }
 
 private func withOptionalCString<Result>(
-  _ text: String?, _ body: (UnsafePointer<CChar>?) -> Result
+  _ one: String?, _ other: String?,
+  _ body: (UnsafePointer<CChar>?, UnsafePointer<CChar>?) -> Result
 ) -> Result {
-  guard let text else { return body(nil) }
-  return text.withCString { body($0) }
+  switch (one, other) {
+  case (let one?, let other?):
+    one.withCString { one in other.withCString { body(one, $0) } }
+  case (let one?, nil): one.withCString { body($0, nil) }
+  case (nil, let other?): other.withCString { body(nil, $0) }
+  case (nil, nil): body(nil, nil)
+  }
 }
 
 // MARK: - What libcurl tells

@@ -7,6 +7,7 @@ package import UringIO
 /// resolved by libcurl's own threads. libcurl is loaded when the first request starts.
 package final class CurlTransport: HTTPTransport {
   let loop: EventLoop
+  let certificateFile: String?
   private var multi: UnsafeMutableRawPointer?
   private var polls: [curl_socket_t: PollRegistration] = [:]
   private var timer: (any Cancellable)?
@@ -22,7 +23,11 @@ package final class CurlTransport: HTTPTransport {
   /// Transfer handles kept for later requests; each holds a few KiB.
   private static let sparesMax = 64
 
-  package init(loop: EventLoop) { self.loop = loop }
+  /// Servers are trusted by the system's certificates, or by those of the PEM file given instead.
+  package init(loop: EventLoop, certificateFile: String? = nil) {
+    self.loop = loop
+    self.certificateFile = certificateFile
+  }
 
   deinit { close() }
 

@@ -28,6 +28,9 @@ package struct HTTPLimits: Sendable {
 
   /// A request's body: 413.
   package var bodyBytesMax = 4 << 20
+  /// Bodies being received, all connections together: 503. A thousand clients that all send the
+  /// largest body must not take the memory of the machine.
+  package var bodiesBytesMax = 256 << 20
   /// Connections at once, over all listeners; more are answered 503. At some 20 KiB each: 20 MiB.
   package var connectionsMax = 1_024
   /// From a request's first byte (or the connection's start) to the end of its head: 408.

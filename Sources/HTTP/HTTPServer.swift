@@ -17,6 +17,8 @@ package final class HTTPServer {
   private var listeners: [Listener] = []
   private var connections: [ObjectIdentifier: ServerConnection] = [:]
   private var refusedConnections = 0
+  /// Bytes of bodies that are being received, over all connections.
+  var bodyBytesHeld = 0
   private var sweepTimer: (any Cancellable)?
   private var onDrained: (() -> Void)?
   private var date = HTTPDate()
@@ -102,7 +104,7 @@ extension HTTPServer {
     guard refusedConnections < Self.refusedConnectionsMax else { return socket.close() }
     refusedConnections += 1
     socket.onClosed = { [self] in refusedConnections -= 1 }
-    let failure = RequestFailure.overloaded(connectionsMax: limits.connectionsMax)
+    let failure = RequestFailure.overloaded("it has \(limits.connectionsMax) connections")
     let response = formatFailure(failure, nil)
     var out: [UInt8] = []
     ResponseWriter.append(

@@ -9,8 +9,8 @@ package enum RequestFailure: Error, Equatable, Sendable {
   case bodyTooLarge(bytesMax: Int)
   /// 408. The text says what did not come in time.
   case timeout(String)
-  /// 503. The server holds as many connections as it may.
-  case overloaded(connectionsMax: Int)
+  /// 503. The server holds as much as it may; the text says of what.
+  case overloaded(String)
   /// 500. The handler let go of the request without an answer.
   case unanswered
 
@@ -32,8 +32,7 @@ package enum RequestFailure: Error, Equatable, Sendable {
     case .headersTooLarge(let reason): "The request's head is too large: \(reason)."
     case .bodyTooLarge(let bytesMax): "The request's body is over \(bytesMax) bytes."
     case .timeout(let reason): "The request took too long: \(reason)."
-    case .overloaded(let connectionsMax):
-      "The server holds \(connectionsMax) connections; try again later."
+    case .overloaded(let reason): "The server is full: \(reason); try again later."
     case .unanswered: "The request was dropped by its handler."
     }
   }

@@ -12,9 +12,16 @@ package struct SSEEvent {
 }
 
 /// The stream breaks a limit of `SSEDecoder`.
-package enum SSEFailure: Error, Equatable, Sendable {
+package enum SSEFailure: Error, Equatable, Sendable, CustomStringConvertible {
   case lineTooLong(bytesMax: Int)
   case eventTooLong(bytesMax: Int)
+
+  package var description: String {
+    switch self {
+    case .lineTooLong(let bytesMax): "a line of the stream has more than \(bytesMax) bytes"
+    case .eventTooLong(let bytesMax): "an event of the stream has more than \(bytesMax) bytes"
+    }
+  }
 }
 
 /// Reads `text/event-stream` from pieces split anywhere. The data of an event that has one `data:`
@@ -45,6 +52,7 @@ package struct SSEDecoder {
   package mutating func feed(
     _ bytes: UnsafeRawBufferPointer, _ onEvent: (SSEEvent) -> Void
   ) throws(SSEFailure) {
+    guard !bytes.isEmpty else { return }
     var start = byteOrderMark.skip(bytes)
     if skipsLineFeed, start < bytes.count {
       skipsLineFeed = false

@@ -22,6 +22,13 @@ package enum SSEEncoder {
     out.append(Byte.lineFeed)
   }
 
+  /// Appends one event with its terminating blank line.
+  package static func append(
+    event: String? = nil, id: String? = nil, data: [UInt8], to out: inout [UInt8]
+  ) {
+    data.withUnsafeBytes { append(event: event, id: id, data: $0, to: &out) }
+  }
+
   /// Appends a comment, which clients ignore and proxies take for life.
   package static func append(comment: String, to out: inout [UInt8]) {
     appendLine(": ", comment, &out)

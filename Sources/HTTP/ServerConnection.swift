@@ -68,7 +68,10 @@ final class ServerConnection {
     socket.onReceive = { [self] in received($0) }
     socket.onEnd = { [self] in ended($0) }
     socket.onDrained = { [self] in drained() }
-    socket.onClosed = { [self] in server.closed(self) }
+    socket.onClosed = { [self] in
+      dropBody()
+      server.closed(self)
+    }
     socket.startReceiving()
   }
 
@@ -100,7 +103,7 @@ extension ServerConnection {
           waitForMore()
           break
         }
-        handle(event, bytes)
+        try handle(event, bytes)
       } catch {
         refuse(error)
       }
@@ -108,7 +111,9 @@ extension ServerConnection {
     return offset
   }
 
-  private func handle(_ event: RequestParser.Event, _ bytes: UnsafeRawBufferPointer) {
+  private func handle(
+    _ event: RequestParser.Event, _ bytes: UnsafeRawBufferPointer
+  ) throws(RequestFailure) {
     switch event {
     case .head(let head):
       self.head = head
@@ -119,6 +124,10 @@ extension ServerConnection {
     case .body(let range):
       // A client that does not wait for its 100 needs none.
       isContinueDue = false
+      guard server.bodyBytesHeld + range.count <= server.limits.bodiesBytesMax else {
+        throw .overloaded("\(server.limits.bodiesBytesMax) bytes of bodies are on their way")
+      }
+      server.bodyBytesHeld += range.count
       body.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[range]))
     case .end: dispatch()
     }
@@ -140,7 +149,7 @@ extension ServerConnection {
     guard let head else { preconditionFailure("a request ends after its head") }
     let request = HTTPRequest(head: head, body: body, isLocalSocket: isLocalSocket)
     self.head = nil
-    body = []
+    dropBody()
     phase = .answering
     deadlines.answerBegan()
     closesAfterAnswer = !head.keepsAlive
@@ -148,6 +157,11 @@ extension ServerConnection {
     let responder = HTTPResponder(connection: self, head: head)
     self.responder = responder
     server.handler(request, responder)
+  }
+
+  private func dropBody() {
+    server.bodyBytesHeld -= body.count
+    body = []
   }
 
   /// Keeps what belongs to later requests; beyond a limit the rest stays in the kernel.
@@ -330,7 +344,7 @@ extension ServerConnection {
     send(out)
     socket.shutdownWrite()
     head = nil
-    body = []
+    dropBody()
     responder = nil
     let isBody = if case .bodyTooLarge = failure { true } else { false }
     phase = .lingering(

@@ -11,30 +11,34 @@ struct LogImage {
   var released: UInt64
   /// What the journals were found to be.
   var journal = JournalRecovery.Outcome()
-  /// The journal files' content.
+  /// What was read of the journal files.
   var journalBytes: [AlignedBuffer] = []
   private let onDamage: (PartitionLog, String) -> Void
 
+  /// Replays `journals` over `checkpoint`.
+  ///
   /// - Parameter onDamage: hears of partitions that are found damaged, once each.
   static func read(
-    _ storage: any Storage, _ catalog: Catalog,
-    onDamage: @escaping (PartitionLog, String) -> Void
+    _ storage: any Storage, _ catalog: Catalog, _ checkpoint: Checkpoint,
+    journals: [AlignedBuffer], onDamage: @escaping (PartitionLog, String) -> Void
   ) throws(LogBrokerError) -> LogImage {
-    guard let saved = try contents(of: Checkpoint.path, storage) else {
-      throw .damaged(file: Checkpoint.path, reason: "it is missing")
-    }
-    let checkpoint = try Checkpoint(saved)
     var image = LogImage(
       table: PartitionTable(catalog), released: checkpoint.released, onDamage: onDamage)
     try image.restore(checkpoint, storage)
-    for index in 0..<2 { image.journalBytes.append(try readJournal(index, storage)) }
+    image.journalBytes = journals
     let recovery = JournalRecovery(
-      files: image.journalBytes.map { UnsafeRawBufferPointer($0.bytes) },
-      released: checkpoint.released)
+      files: journals.map { UnsafeRawBufferPointer($0.bytes) }, released: checkpoint.released)
     image.journal = try recovery.run { (header, body, isWhole) throws(LogBrokerError) in
       try image.apply(header, body, isWhole)
     }
     return image
+  }
+
+  static func checkpoint(_ storage: any Storage) throws(LogBrokerError) -> Checkpoint {
+    guard let saved = try contents(of: Checkpoint.path, storage) else {
+      throw .damaged(file: Checkpoint.path, reason: "it is missing")
+    }
+    return try Checkpoint(saved)
   }
 
   /// The catalog, with this release's topics added; nil when there is no log.
@@ -43,11 +47,42 @@ struct LogImage {
     return try Catalog(bytes)
   }
 
-  /// What the checkpoint says now about the journal.
-  static func released(_ storage: any Storage) throws(LogBrokerError) -> UInt64? {
-    try contents(of: Checkpoint.path, storage).map { (bytes) throws(LogBrokerError) in
-      try Checkpoint(bytes).released
+  /// Whether anything was ever committed: what a creation that was cut off leaves behind has no
+  /// catalog either, and may be made anew; this may not.
+  static func hasRecords(_ storage: any Storage) throws(LogBrokerError) -> Bool {
+    if let saved = try contents(of: Checkpoint.path, storage), try Checkpoint(saved) != Checkpoint()
+    {
+      return true
     }
+    for index in 0..<2 {
+      let head = try head(ofJournal: index, storage)
+      if JournalHeader.read(UnsafeRawBufferPointer(head.bytes)) != .none { return true }
+    }
+    return false
+  }
+
+  /// Its first block, zeros without the file.
+  private static func head(
+    ofJournal index: Int, _ storage: any Storage
+  ) throws(LogBrokerError) -> AlignedBuffer {
+    do throws(StorageFailure) {
+      let file = try storage.open(Journal.path(index), .read)
+      defer { file.close() }
+      return try read(file, LogLimits.blockBytes)
+    } catch {
+      guard error.kind == .notFound else { throw .failed("the journal cannot be read: \(error)") }
+      let none = AlignedBuffer(capacity: LogLimits.blockBytes)
+      none.bytes.initializeMemory(as: UInt8.self, repeating: 0)
+      return none
+    }
+  }
+
+  /// Reads the journal files. Of one with nothing after generation `released` the first block will
+  /// do.
+  static func readJournals(
+    _ storage: any Storage, released: UInt64 = 0
+  ) throws(LogBrokerError) -> [AlignedBuffer] {
+    [try readJournal(0, storage, released), try readJournal(1, storage, released)]
   }
 
   private init(
@@ -118,20 +153,32 @@ extension LogImage {
 
 extension LogImage {
   private static func readJournal(
-    _ index: Int, _ storage: any Storage
+    _ index: Int, _ storage: any Storage, _ released: UInt64
   ) throws(LogBrokerError) -> AlignedBuffer {
     let path = Journal.path(index)
     do throws(StorageFailure) {
       let file = try storage.open(path, .read)
       defer { file.close() }
-      let buffer = AlignedBuffer(capacity: try file.size())
-      let count = try file.read(at: 0, into: buffer.bytes)
-      buffer.bytes.slice(count..<buffer.bytes.count).initializeMemory(as: UInt8.self, repeating: 0)
-      return buffer
+      let first = try read(file, min(LogLimits.blockBytes, try file.size()))
+      if case .valid(let header) = JournalHeader.read(UnsafeRawBufferPointer(first.bytes)),
+        header.generation <= released
+      {
+        return first
+      }
+      return try read(file, try file.size())
     } catch {
       if error.kind == .notFound { throw .damaged(file: path, reason: error.description) }
       throw .failed("the journal cannot be read: \(error)")
     }
+  }
+
+  private static func read(
+    _ file: any StorageFile, _ length: Int
+  ) throws(StorageFailure) -> AlignedBuffer {
+    let buffer = AlignedBuffer(capacity: length)
+    let count = try file.read(at: 0, into: buffer.bytes)
+    buffer.bytes.slice(count..<length).initializeMemory(as: UInt8.self, repeating: 0)
+    return buffer
   }
 
   /// Applies one frame of the journal; frames that are in a segment already change nothing.

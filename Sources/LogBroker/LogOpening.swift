@@ -50,7 +50,12 @@ struct LogOpening {
   // MARK: Catalog
 
   private func openCatalog() throws(LogBrokerError) -> Catalog {
-    guard var catalog = try LogImage.catalog(storage) else { return try createLog() }
+    guard var catalog = try LogImage.catalog(storage) else {
+      if try LogImage.hasRecords(storage) {
+        throw .damaged(file: Catalog.path, reason: "it is missing beside a log with records")
+      }
+      return try createLog()
+    }
     if catalog.addMissing() { try write(catalog) }
     return catalog
   }
@@ -100,20 +105,18 @@ struct LogOpening {
     // The last process may have ended between replacing the checkpoint and making that durable.
     // From here on the journal it released may be written over.
     try attempt { () throws(StorageFailure) in try storage.syncDirectory("log") }
-    let image = try LogImage.read(storage, catalog) { log, reason in
+    let checkpoint = try LogImage.checkpoint(storage)
+    let journals = try LogImage.readJournals(storage, released: checkpoint.released)
+    let image = try LogImage.read(storage, catalog, checkpoint, journals: journals) {
+      log, reason in
       metrics.reportDamage(log, reason, logger)
     }
     var files: [any LoopFile] = []
     var capacity: [Int] = []
-    for (index, bytes) in image.journalBytes.map(\.bytes.count).enumerated() {
-      files.append(
-        try attempt { () throws(StorageFailure) in
-          let file = try storage.openLoopFile(Journal.path(index), .write)
-          // The power went before all of a new file was on disk, or a larger size is wanted now.
-          if bytes < limits.journalBytes { try fill(file, from: bytes, to: limits.journalBytes) }
-          return file
-        })
-      capacity.append(max(bytes, limits.journalBytes))
+    for index in 0..<2 {
+      let (file, size) = try openJournal(index)
+      files.append(file)
+      capacity.append(size)
     }
     if let last = image.journal.last {
       // The crash, or a failed sync, may have come between this write and its sync.
@@ -128,6 +131,16 @@ struct LogOpening {
       files: files, capacity: capacity, state: image.journal.state,
       released: image.released)
     return Opened(lock: lock, table: image.table, offsets: image.offsets, journal: journal)
+  }
+
+  private func openJournal(_ index: Int) throws(LogBrokerError) -> (any LoopFile, Int) {
+    try attempt { () throws(StorageFailure) in
+      let file = try storage.openLoopFile(Journal.path(index), .write)
+      let size = try file.size()
+      // The power went before all of a new file was on disk, or a larger size is wanted now.
+      if size < limits.journalBytes { try fill(file, from: size, to: limits.journalBytes) }
+      return (file, max(size, limits.journalBytes))
+    }
   }
 
   private func report(_ outcome: JournalRecovery.Outcome) {

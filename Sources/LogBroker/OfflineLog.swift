@@ -29,20 +29,27 @@ package final class OfflineLog {
       throw .failed("there is no log in \(dataDirectory)")
     }
     catalog.addMissing()
-    var attempt = 1
-    while true {
+    var last: [UInt32] = []
+    for _ in 1..<attemptsMax {
+      let journals = try LogImage.readJournals(storage)
+      // What a node has written but not synced yet must not be shown before it is durable.
+      try sync(storage)
+      let sums = journals.map { crc32c(UnsafeRawBufferPointer($0.bytes)) }
       do throws(LogBrokerError) {
-        let image = try LogImage.read(storage, catalog) { _, _ in }
-        // What a node has written but not synced yet must not be shown before it is durable.
-        try sync(storage)
-        let isOld = try LogImage.released(storage) != image.released
-        if !isOld, !image.table.all.contains(where: { $0.damage != nil }) { return image }
-        if attempt == attemptsMax { return image }
+        // Journals first: what a later checkpoint lets a node write over, that checkpoint has.
+        let checkpoint = try LogImage.checkpoint(storage)
+        let image = try LogImage.read(storage, catalog, checkpoint, journals: journals) {
+          _, _ in
+        }
+        let isDamaged = image.table.all.contains { $0.damage != nil }
+        if !isDamaged || sums == last { return image }
       } catch {
-        if attempt == attemptsMax { throw error }
+        if sums == last { throw error }
       }
-      attempt += 1
+      // Torn between two writes of a running node, perhaps: damage looks the same twice.
+      last = sums
     }
+    throw .failed("the log in \(dataDirectory) changes faster than it can be read; try again")
   }
 
   private static func sync(_ storage: any Storage) throws(LogBrokerError) {
@@ -107,30 +114,34 @@ package final class OfflineLog {
     var scan = SegmentScan(log, segment, collector)
     var wanted = LogLimits.readBytes
     while scan.left > 0, !collector.isFull {
-      let count = min(max(wanted, LogLimits.readBytes), scan.left)
-      let part = try load(segment, at: scan.position, count)
+      wanted = min(max(wanted, LogLimits.readBytes), scan.left)
+      let position = scan.position
+      let (part, count) = try load(segment, at: position, wanted)
       let outcome = scan.take(part, count: count)
       collector = scan.collector
       switch outcome {
       case .enough: return
+      case .more where count < wanted:
+        throw .damaged("\(segment.path) ends at byte \(position + count)")
       case .more(let bytes): wanted = bytes
       case .damaged(let reason): throw .damaged(reason)
       }
     }
   }
 
+  /// Reads up to `count` bytes; fewer where the file ends.
   private func load(
     _ segment: Segment, at position: Int, _ count: Int
-  ) throws(BusError) -> SharedBytes {
+  ) throws(BusError) -> (SharedBytes, Int) {
     do throws(StorageFailure) {
       let file = try storage.open(segment.path, .read)
       defer { file.close() }
       let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)
       let shared = SharedBytes(UnsafeRawBufferPointer(buffer)) { _ in buffer.deallocate() }
-      if try file.read(at: position, into: buffer) == count { return shared }
+      return (shared, try file.read(at: position, into: buffer))
     } catch {
-      if error.kind != .notFound { throw .unavailable(error.description) }
+      if error.kind == .notFound { throw .damaged(error.description) }
+      throw .unavailable(error.description)
     }
-    throw .damaged("\(segment.path) ends before byte \(position + count)")
   }
 }

@@ -56,7 +56,7 @@ struct KnowledgeIndexStore: Sendable {
     try makeDirectories(directory)
     let aside = "\(directory)/\(Self.asidePrefix)\(name.directoryName)"
     remove(aside)
-    try check("mkdir", aside, mkdir(aside, 0o755))
+    try check("mkdir", aside, mkdir(aside, 0o700))
     var manifest: [UInt8] = []
     name.json.append(to: &manifest)
     try write(manifest, to: "\(aside)/\(Name.manifest)")
@@ -128,14 +128,14 @@ struct KnowledgeIndexStore: Sendable {
     while at < path.endIndex {
       at = path[path.index(after: at)...].firstIndex(of: "/") ?? path.endIndex
       let part = String(path[..<at])
-      guard mkdir(part, 0o755) == 0 || errno == EEXIST else {
+      guard mkdir(part, 0o700) == 0 || errno == EEXIST else {
         throw .system(call: "mkdir", path: part, errno: errno)
       }
     }
   }
 
   private func write(_ bytes: [UInt8], to path: String) throws(MemoryError) {
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
     try check("open", path, descriptor)
     defer { close(descriptor) }
     var written = 0

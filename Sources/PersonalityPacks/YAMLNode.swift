@@ -3,7 +3,7 @@ import Base
 /// A value of the YAML subset manifests are written in, with its line.
 struct YAMLNode: Sendable {
   enum Value: Sendable {
-    /// `isPlain`: written without quotes and not as a block, so that it may be a number or a boolean.
+    /// `isPlain`: without quotes and no block, so that it may be a number or a boolean.
     case scalar(String, isPlain: Bool)
     case sequence([YAMLNode])
     case mapping([Member])

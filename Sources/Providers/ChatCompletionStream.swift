@@ -39,11 +39,12 @@ package struct ChatCompletion: Hashable, Sendable {
 /// calls in one fragment, missing indexes and ids, cumulative usage, no `[DONE]`), and it also
 /// reads a whole answer that came unstreamed, whose choices have a `message` instead of a `delta`.
 package struct ChatCompletionStream {
-  /// Bytes of text in one answer; a model writes some 500 KiB at most today.
-  package static let textBytesMax = 8 << 20
+  /// Bytes of text in one answer; a model writes some 500 KiB at most today. With every byte
+  /// escaped six times over as JSON it still fits into a record of the log.
+  package static let textBytesMax = 1 << 20
   /// Tool calls in one answer; vendors stop at 128.
   package static let toolCallsMax = 128
-  /// Bytes of one call's arguments.
+  /// Bytes of the arguments of all calls in one answer.
   package static let argumentsBytesMax = 1 << 20
 
   package enum Event: Equatable {
@@ -61,6 +62,7 @@ package struct ChatCompletionStream {
   private var text = ""
   private var refusal = ""
   private var calls: [CallBuilder] = []
+  private var argumentsBytes = 0
   private var finishReason: String?
   private var tokens: TokenCounts?
 
@@ -287,7 +289,8 @@ extension ChatCompletionStream {
       isObject
       ? JSONText.validated(scanner.bytes[arguments]) : scanner.string(arguments)
     guard let piece else { return broken("tool arguments that are no UTF-8 string") }
-    guard calls[at].arguments.utf8.count + piece.utf8.count <= Self.argumentsBytesMax else {
+    argumentsBytes += piece.utf8.count
+    guard argumentsBytes <= Self.argumentsBytesMax else {
       return tooMuch("tool arguments of more than \(Self.argumentsBytesMax) bytes")
     }
     calls[at].arguments += piece

@@ -112,7 +112,7 @@ final class OpenAICall: Cancellable {
       }
     } catch {
       failure =
-        failure ?? normalizer.failure(.providerProtocol, "\(error)", retryable: false)
+        failure ?? normalizer.failure(.providerProtocol, error.description, retryable: false)
     }
     if !text.isEmpty { sink(.delta(text)) }
     // The sink may have cancelled.

@@ -26,7 +26,16 @@ package final class ProviderFactory {
     }
   }
 
+  /// What a configuration asks for.
+  private struct Wanted: Equatable {
+    var providers: [ProviderOptions]
+    var routes: [RouteOptions]
+    var localModels: [String]
+  }
+
   private let dependencies: Dependencies
+  private var wanted: Wanted?
+  private var made: [ProviderOptions: any ModelProvider] = [:]
 
   package init(_ dependencies: Dependencies) { self.dependencies = dependencies }
 
@@ -37,41 +46,56 @@ package final class ProviderFactory {
         timers: dependencies.loop, random: dependencies.random, logger: dependencies.logger))
   }
 
-  /// Takes `[[providers]]` and `[[routes]]` into use, at the start and on reload. Without
-  /// providers the automatic choice is made, which may take `OllamaProbe.timeout`; calls wait for
-  /// it. `localModels` are directories in which a local model may be installed, best first.
+  /// Takes `[[providers]]` and `[[routes]]` into use, at the start and on reload; what is in use
+  /// already stays as it is. Without providers the automatic choice is made, which may take
+  /// `OllamaProbe.timeout`; calls wait for it. `localModels` are directories in which a local
+  /// model may be installed, best first.
   package func configure(
     _ router: ProviderRouter, providers: [ProviderOptions], routes: [RouteOptions],
     localModels: [String]
   ) {
+    let wanted = Wanted(providers: providers, routes: routes, localModels: localModels)
+    guard wanted != self.wanted else { return }
+    self.wanted = wanted
     guard providers.isEmpty else {
+      let set = makeSet(providers, routes)
       for options in providers { logProvider(options, reason: "configured") }
-      return router.install(makeSet(providers, routes))
+      return router.install(set)
     }
-    let installed = localModels.first { LocalModelFiles.isInstalled(directory: $0) }
-    let install = { [self] (ollamaModel: String?) in
-      let findings = AutomaticChoice.Findings(
-        environment: dependencies.environment, ollamaModel: ollamaModel,
-        isLocalModelInstalled: installed != nil)
-      var choice = AutomaticChoice.choose(findings)
-      choice.options.modelDirectory = installed ?? choice.options.modelDirectory
-      for words in choice.skipped {
-        dependencies.logger.warning("provider skipped", ["reason": .string(words)])
-      }
-      logProvider(choice.options, reason: choice.reason)
-      router.install(makeSet([choice.options], routes))
+    let choose = { [self] (ollamaModel: String?) in
+      // A reload may have come while Ollama was asked.
+      if wanted == self.wanted { router.install(automaticSet(wanted, ollamaModel)) }
     }
     if dependencies.environment["OPENAI_API_KEY", default: ""].isEmpty {
-      OllamaProbe.firstModel(transport: dependencies.transport, completion: install)
+      OllamaProbe.firstModel(transport: dependencies.transport, completion: choose)
     } else {
-      install(nil)
+      choose(nil)
     }
   }
 
+  private func automaticSet(_ wanted: Wanted, _ ollamaModel: String?) -> ProviderSet {
+    let installed = wanted.localModels.first { LocalModelFiles.isInstalled(directory: $0) }
+    var choice = AutomaticChoice.choose(
+      AutomaticChoice.Findings(
+        environment: dependencies.environment, ollamaModel: ollamaModel,
+        isLocalModelInstalled: installed != nil))
+    choice.options.modelDirectory = installed ?? choice.options.modelDirectory
+    for words in choice.skipped {
+      dependencies.logger.warning("provider skipped", ["reason": .string(words)])
+    }
+    let set = makeSet([choice.options], wanted.routes)
+    logProvider(choice.options, reason: choice.reason)
+    return set
+  }
+
   private func makeSet(_ providers: [ProviderOptions], _ routes: [RouteOptions]) -> ProviderSet {
-    ProviderSet(
+    let before = made
+    made = [:]
+    return ProviderSet(
       entries: providers.map { options in
-        let provider = makeProvider(options)
+        // A reload that leaves a provider's table alone leaves its model server running.
+        let provider = before[options] ?? makeProvider(options)
+        made[options] = provider
         var prices = options.prices
         for model in provider.models where prices[model] == nil && options.kind.isFree {
           prices[model] = .free
@@ -112,7 +136,8 @@ package final class ProviderFactory {
       "provider",
       [
         "provider": .string(options.name), "kind": .string(options.kind.rawValue),
-        "model": options.models.first.map { .string($0) } ?? .null, "reason": .string(reason),
+        "model": made[options]?.models.first.map { .string($0) } ?? .null,
+        "reason": .string(reason),
       ])
   }
 }

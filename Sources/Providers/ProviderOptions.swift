@@ -63,7 +63,7 @@ package struct RouteOptions: Sendable, Hashable {
   /// Failures after which the next of `use` is called instead of the same one again.
   package static let fallbackCodesDefault: Set<ErrorCode> = [
     .providerOverloaded, .providerUnavailable, .providerRateLimited, .providerQuota,
-    .providerTimeout,
+    .providerTimeout, .providerProtocol, .providerStreamCut,
   ]
 
   package var name: String

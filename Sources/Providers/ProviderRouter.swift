@@ -31,9 +31,10 @@ package final class ProviderRouter: ProviderInterface {
     self.dependencies = dependencies
   }
 
-  /// Takes a configuration into use and stops the one before. Calls that run go on.
+  /// Takes a configuration into use and stops what the one before had and this has not. Calls
+  /// that run go on.
   package func install(_ providers: ProviderSet) {
-    self.providers?.stop()
+    self.providers?.stop(except: providers)
     self.providers = providers
     let calls = waiting
     waiting = []
@@ -90,6 +91,6 @@ package final class ProviderRouter: ProviderInterface {
 
   /// Ends what the providers run. Calls are cancelled by whoever started them.
   package func stop() {
-    providers?.stop()
+    providers?.stop(except: nil)
   }
 }

@@ -68,7 +68,11 @@ package final class ProviderSet {
     return entries.map(\.provider).filter { used.contains(ObjectIdentifier($0)) }
   }
 
-  package func stop() {
-    for entry in entries { entry.provider.stop() }
+  /// Ends the providers that `successor` does not go on with.
+  package func stop(except successor: ProviderSet?) {
+    let kept = Set((successor?.entries ?? []).map { ObjectIdentifier($0.provider) })
+    for entry in entries where !kept.contains(ObjectIdentifier(entry.provider)) {
+      entry.provider.stop()
+    }
   }
 }

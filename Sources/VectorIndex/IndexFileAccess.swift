@@ -8,7 +8,7 @@ struct IndexFileAccess: ~Copyable {
 
   init(opening path: String, flags: Int32) throws(IndexFileError) {
     self.path = path
-    descriptor = open(path, flags | O_CLOEXEC, 0o644)
+    descriptor = open(path, flags | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw .system(call: "open", path: path, errno: errno) }
   }
 

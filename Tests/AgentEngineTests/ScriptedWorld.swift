@@ -86,6 +86,7 @@ final class ScriptedWorld: ProviderInterface, ToolRunner, KnowledgeRetriever, Pe
 
   func profile(model: String?, route: String) -> ModelProfile? { ModelProfile() }
   func reachability() -> [(provider: String, reachable: Bool, detail: String)] { [] }
+  func refreshReachability(_ completion: @escaping () -> Void) { completion() }
 
   func run(_ invocation: ToolInvocation, completion: @escaping (ToolOutcome) -> Void)
     -> any Cancellable

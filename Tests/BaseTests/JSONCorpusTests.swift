@@ -1,6 +1,6 @@
-// Contract: of the public corpus JSONTestSuite every y_ file is taken and every n_ file refused; the
-// i_ files, which RFC 8259 leaves open, are decided by the table below. KFM_TEST_CORPORA names the
-// folder that holds `json/test_parsing`; where it is set, a missing folder is a failure.
+// Contract: of the public corpus JSONTestSuite every y_ file is taken and every n_ file refused;
+// the i_ files, which RFC 8259 leaves open, are decided by the table below. KFM_TEST_CORPORA names
+// the folder that holds `json/test_parsing`; where it is set, a missing folder is a failure.
 import Base
 import Glibc
 import Testing

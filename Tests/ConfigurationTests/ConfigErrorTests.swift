@@ -43,15 +43,15 @@ import Testing
     Case(
       "[engine]\nstep_timeout = \"soon\"\n",
       "config.toml:2: engine.step_timeout: found \"soon\"; expected a duration like \"10s\" or "
-        + "\"250ms\", from 100ms to 1d"),
+        + "\"250ms\", from 1ms to 1d"),
     Case(
       "[engine]\nturn_deadline = \"0s\"\n",
       "config.toml:2: engine.turn_deadline: found \"0s\"; expected a duration like \"10s\" or "
-        + "\"250ms\", from 1s to 30d"),
+        + "\"250ms\", from 1ms to 30d"),
     Case(
       "[engine]\nturn_deadline = \"99999999999999999999d\"\n",
       "config.toml:2: engine.turn_deadline: found \"99999999999999999999d\"; expected a duration "
-        + "like \"10s\" or \"250ms\", from 1s to 30d"),
+        + "like \"10s\" or \"250ms\", from 1ms to 30d"),
     Case(
       "[http]\nbody_max = \"4MB\"\n",
       "config.toml:2: http.body_max: found \"4MB\"; expected a size like \"4MiB\", from 1KiB to 1GiB"
@@ -199,7 +199,8 @@ import Testing
     ("[telemetry]\nsample = 0.5", "telemetry.sample"), ("[node]\nio = \"epoll\"", "node.io"),
     ("[node]\nloops = 2", "node.loops"), ("[node]\nroles = [\"api\"]", "node.roles"),
     ("[engine]\nsession_policy = \"merge\"", "engine.session_policy"),
-    ("[engine]\non_disconnect = \"cancel\"", "engine.on_disconnect"),
+    ("[engine]\ndrain = \"5s\"", "engine.drain"),
+    ("[bus]\nclock_skew_max = \"1s\"", "bus.clock_skew_max"),
     ("[retention]\ncalls = \"1d\"", "retention.calls"),
     ("[[routes]]\nfallback = { x = [\"a/b\"] }", "routes[0].fallback"),
     ("[[providers]]\nname = \"x\"\nkind = \"anthropic\"", "providers[0].kind"),

@@ -144,7 +144,7 @@ import Testing
     let node = try ConfigLoader(inputs).load().node
     #expect(node.node.dataDirectory == scratch.path + "/d/x")
     #expect(node.packs.directory == scratch.path + "/etc/p")
-    #expect(node.memory.indexDirectory == scratch.path + "/i")
+    #expect(node.memory.indexDirectory == scratch.path + "/etc/i")
   }
 
   @Test func referencesAreReplaced() throws {

@@ -117,3 +117,21 @@ import Testing
     #expect(change.reloaded == ["providers[0].api_key"])
   }
 }
+
+@Suite struct ConfigExampleTests {
+  /// The file people copy: it must load as it is, and the values it shows must be the defaults.
+  @Test func theExampleShowsTheDefaults() throws {
+    let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+    let scratch = ScratchDirectory()
+    let defaults = try ConfigLoader(scratch.inputs(["HOME": "/srv/ann"])).load()
+    var inputs = scratch.inputs(["HOME": "/srv/ann"])
+    inputs.configPath = root + "/config.example.toml"
+    let example = try ConfigLoader(inputs).load()
+    var shown = 0
+    for row in example.rows where row.source != .initial && !row.key.contains("[") {
+      shown += 1
+      #expect(row.value == defaults.rows.first { $0.key == row.key }?.value, "\(row.key)")
+    }
+    #expect(shown >= 20)
+  }
+}

@@ -39,6 +39,7 @@ final class FakeProviders: ProviderInterface {
   }
 
   func reachability() -> [(provider: String, reachable: Bool, detail: String)] { reachable }
+  func refreshReachability(_ completion: @escaping () -> Void) { completion() }
 }
 
 final class StillClock: Clock {

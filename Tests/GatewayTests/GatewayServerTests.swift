@@ -66,6 +66,8 @@ import UringIO
   @Test(arguments: [
     ("text/event-stream", true), ("application/json, Text/Event-Stream;q=0.5", true),
     ("*/*", false), ("text/*", false), ("text/event-streams", false), ("", false),
+    ("text/event-stream;q=0", false), ("application/json, text/event-stream; q=0.000", false),
+    ("text/event-stream; q=0.001", true),
   ])
   func theTypeOfAnswerIsNegotiated(accept: String, isStream: Bool) throws {
     try GatewayHarness.run { node in

@@ -26,7 +26,17 @@ final class RawClient {
 
   var text: String { String(decoding: received, as: UTF8.self) }
 
+  var unsentBytes: Int { socket.queuedBytes }
+  var isAllSent: Bool { unsentBytes == 0 }
+
   func send(_ text: String) { socket.send(Array(text.utf8)) }
+
+  /// Sends `count` bytes and says how many the server has left unread in the end.
+  func bytesLeft(ofFlood count: Int) -> Int {
+    socket.send([UInt8](repeating: 0x0D, count: count))
+    _ = harness.until(deadline: .milliseconds(300)) { socket.queuedBytes == 0 }
+    return socket.queuedBytes
+  }
 
   /// Runs the loop until what came contains `text`.
   func expect(_ text: String, _ location: SourceLocation = #_sourceLocation) {

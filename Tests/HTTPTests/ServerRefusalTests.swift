@@ -72,13 +72,41 @@ private func quick(_ change: (inout HTTPLimits) -> Void) -> HTTPLimits {
   }
 
   @Test func moreThanTheLingerLimitIsNotRead() throws {
-    let limits = quick { $0.bodyBytesMax = 1 << 20 }
+    let limits = quick {
+      $0.bodyBytesMax = 1 << 20
+      $0.lingerTimeout = .seconds(60)
+    }
     try withServer(limits) { harness, server in
       let client = try RawClient(harness, server.address)
       client.send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n")
       client.expect("HTTP/1.1 413 ")
       client.socket.send([UInt8](repeating: 0x61, count: 40 << 20))
       #expect(harness.until { server.server.connectionCount == 0 })
+    }
+  }
+
+  @Test func allBodiesTogetherAreBounded() throws {
+    let limits = quick { $0.bodiesBytesMax = 65_000 }
+    try withServer(limits) { harness, server in
+      let head = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n"
+      let half = String(repeating: "a", count: 59_999)
+      let first = try RawClient(harness, server.address)
+      first.send(head + half)
+      let gone = try RawClient(harness, server.address)
+      gone.send(head + String(half.prefix(5_001)))
+      _ = harness.until(deadline: .milliseconds(50)) { false }
+      let second = try RawClient(harness, server.address)
+      second.send(head + half)
+      second.expectEnd()
+      #expect(second.statuses == [503])
+      gone.socket.close()
+      second.socket.close()
+      #expect(harness.until { server.server.connectionCount == 1 })
+      first.send("a")
+      #expect(harness.until { first.received.count > 60_000 })
+      let third = try RawClient(harness, server.address)
+      third.send(head + half + "a")
+      #expect(harness.until { third.received.count > 60_000 })
     }
   }
 
@@ -238,7 +266,7 @@ private func quick(_ change: (inout HTTPLimits) -> Void) -> HTTPLimits {
 
   @Test func nothingOfDeadConnectionsStays() throws {
     try withServer { harness, server in
-      let before = openDescriptors()
+      #expect(sockets(on: server.address.port) == 1)
       for round in 0..<60 {
         let client = try RawClient(harness, server.address)
         switch round % 4 {
@@ -253,7 +281,7 @@ private func quick(_ change: (inout HTTPLimits) -> Void) -> HTTPLimits {
       #expect(harness.until { server.server.statistics.connections.value == 60 })
       #expect(harness.until { server.server.connectionCount == 0 })
       server.dropWaiting()
-      #expect(harness.until { openDescriptors() == before })
+      #expect(harness.until { sockets(on: server.address.port) == 1 })
     }
   }
 
@@ -269,8 +297,20 @@ private func quick(_ change: (inout HTTPLimits) -> Void) -> HTTPLimits {
   }
 }
 
-/// Descriptors this process has open now. Tests of other suites open some meanwhile, so a test
-/// waits until its own are gone.
-private func openDescriptors() -> Int {
-  (0..<4_096).count { fcntl(Int32($0), F_GETFD) >= 0 }
+/// Sockets of this process with `port` at one of their ends. Other tests run meanwhile, so all
+/// descriptors cannot be counted.
+private func sockets(on port: UInt16) -> Int {
+  (0..<4_096).count { descriptor in
+    [getsockname, getpeername].contains { name in
+      var address = sockaddr_in()
+      var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+      let result = withUnsafeMutablePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          name(Int32(descriptor), $0, &length)
+        }
+      }
+      return result == 0 && address.sin_family == sa_family_t(AF_INET)
+        && UInt16(bigEndian: address.sin_port) == port
+    }
+  }
 }

@@ -102,6 +102,15 @@ import UringIO
     }
   }
 
+  @Test func requestsBehindAWaitingOneStayInTheKernel() throws {
+    try withServer { harness, server in
+      let client = try RawClient(harness, server.address)
+      client.send(get("/wait"))
+      #expect(harness.until { server.waiting.count == 1 })
+      #expect(client.bytesLeft(ofFlood: 60 << 20) > 30 << 20)
+    }
+  }
+
   @Test func aPipelineOfAClientThatDoesNotReadWaits() throws {
     try withServer { harness, server in
       let client = try RawClient(harness, server.address, receives: false)

@@ -140,10 +140,13 @@ private let answers: [(String, Bool, Expected)] = [
       short.connect = .seconds(5)
       short.firstByte = .milliseconds(60)
       short.idle = .milliseconds(60)
+      // The first byte moves the deadline forward.
+      var idle = short
+      idle.firstByte = .seconds(60)
       var total = HTTPTimeouts()
       total.total = .milliseconds(60)
       let cases: [(String, HTTPTimeouts, TransportFailure.Phase)] = [
-        (silent.url, short, .firstByte), (stalling.url, short, .idle), (silent.url, total, .total),
+        (silent.url, short, .firstByte), (stalling.url, idle, .idle), (silent.url, total, .total),
         (stalling.url, total, .total),
       ]
       let exchanges = cases.map { url, timeouts, _ in
@@ -204,6 +207,30 @@ private let answers: [(String, Bool, Expected)] = [
         server.sockets[round].close()
         harness.loop.runOnce()
       }
+      transport.close()
+    }
+  }
+
+  @Test(arguments: TransportKind.allCases)
+  func aKeptConnectionThatDiesUnderARequestIsReplaced(_ kind: TransportKind) throws {
+    try LoopHarness.run { harness in
+      let answer = head + "Content-Length: 1\r\n\r\n"
+      // The second request on a connection gets no answer.
+      let server = try ScriptedServer(harness) { server, index in
+        let requests = String(decoding: server.received[index], as: UTF8.self)
+        if requests.components("HTTP/1.1\r\n") == 1 {
+          server.send(answer + "a", on: index)
+        } else {
+          server.sockets[index].close()
+        }
+      }
+      let transport = kind.make(harness.loop)
+      for round in 0..<3 {
+        let exchange = Exchange(transport, HTTPClientRequest(url: server.url))
+        try #require(harness.until { exchange.result != nil })
+        #expect(exchange.isComplete, "round \(round): \(String(describing: exchange.result))")
+      }
+      #expect(server.sockets.count == 3)
       transport.close()
     }
   }

@@ -7,7 +7,7 @@ import UringIO
 
 // Contract of HTTPTransport, for each implementation: an answer comes as head, pieces, end, as it
 // arrives; every way it can fail is told apart; cancelling ends it at once; connections are used
-// again. What it cannot show: TLS, since no test has certificates.
+// again. TLS: see TransportTLSTests.
 
 @Suite struct TransportTests {
   @Test(arguments: TransportKind.allCases)

@@ -92,7 +92,8 @@ extension NodeTests {
         "topics", "tail", "agent.turns.requests", "--offline", "--json"
       ).wait()
       #expect(offline.exitCode == 0)
-      #expect(try offline.output.split(separator: "\n").map { try JSON(parsing: String($0)) } == online)
+      #expect(
+        try offline.output.split(separator: "\n").map { try JSON(parsing: String($0)) } == online)
       let list = try node.command("topics", "list", "--offline", "--json").wait()
       let topics = try list.output.split(separator: "\n").map { try JSON(parsing: String($0)) }
       let requests = try #require(
@@ -115,7 +116,8 @@ extension NodeTests {
     @Test func aReaderThatHasEnoughIsNoFailure() throws {
       let node = try NodeProcess(provider).start()
       #expect(try node.command("ask", "id=a say=2").wait().exitCode == 0)
-      let line = "'\(TestPaths.kfm)' topics tail agent.journal --json | head -n 1; "
+      let line =
+        "'\(TestPaths.kfm)' topics tail agent.journal --json | head -n 1; "
         + "echo ${PIPESTATUS[0]}"
       let outcome = try ChildProgram(
         "/bin/bash", ["-c", line], in: node.folder,

@@ -26,7 +26,7 @@ extension NodeTests {
       deinit { _ = try? ChildProgram("/bin/umount", ["-l", path], in: folder).wait() }
 
       func fill() throws {
-        FileManager.default.createFile(atPath: "\(path)/filler", contents: nil)
+        try Data().write(to: URL(fileURLWithPath: "\(path)/filler"))
         let descriptor = open("\(path)/filler", O_WRONLY)
         defer { close(descriptor) }
         let zeros = [UInt8](repeating: 0, count: 64 << 10)

@@ -27,7 +27,8 @@ extension NodeTests {
     func aForbiddenRingIsSix() throws {
       let node = try NodeProcess(try ScriptedProvider())
       try Data(Self.filter).write(to: node.folder.url("filter"))
-      let line = "exec \(Self.bubblewrap ?? "bwrap") --dev-bind / / --seccomp 9 -- "
+      let line =
+        "exec \(Self.bubblewrap ?? "bwrap") --dev-bind / / --seccomp 9 -- "
         + "'\(TestPaths.kfm)' serve --config config.toml 9<filter"
       let outcome = try ChildProgram("/bin/bash", ["-c", line], in: node.folder).wait()
       if outcome.errors.hasPrefix("bwrap:") {

@@ -20,7 +20,7 @@ extension NodeTests {
           schema = json.loads(path.read_text())
           Draft202012Validator.check_schema(schema)
           schemas[path.name.removesuffix(".schema.json")] = Draft202012Validator(schema)
-      envelope = schemas["CommonEventEnvelope.v1"]
+      envelope = schemas["CommonEventEnvelope-v1"]
 
       def fits(event):
           payload = schemas.get(event.get("type"))
@@ -48,15 +48,19 @@ extension NodeTests {
               for what, worse in spoilt(event):
                   if fits(worse): print("accepted:", event["type"], what)
           elif not fits(event):
-              payload = schemas.get(event["type"])
-              why = next((e.message for v, x in [(envelope, event), (payload, event["payload"])] if v for e in v.iter_errors(x)), "no schema")
+              errors = list(envelope.iter_errors(event))
+              if event["type"] in schemas:
+                  errors += schemas[event["type"]].iter_errors(event["payload"])
+              why = errors[0].message if errors else "there is no schema"
               print("refused:", event["type"], why[:200])
       print(events, "events:", " ".join(sorted(types)))
       """
 
     /// A Python that has the validator; nil where there is none.
     private static func python(_ folder: TestFolder) throws -> String? {
-      let candidates = ["\(TestPaths.root)/.venv-test/bin/python"] + [TestPaths.program("python3")]
+      let candidates =
+        ["\(TestPaths.root)/.venv-test/bin/python"]
+        + [TestPaths.program("python3")]
         .compactMap { $0 }
       return try candidates.first { program in
         guard FileManager.default.isExecutableFile(atPath: program) else { return false }

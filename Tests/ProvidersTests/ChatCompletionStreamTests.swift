@@ -302,4 +302,23 @@ struct StreamRun {
     #expect(StreamRun(part + part + part + finish).code == nil)
     #expect(StreamRun(part + part + part + part + finish).code == .providerProtocol)
   }
+
+  /// Answer and arguments go into one record of the log, however they are spread over calls.
+  @Test func tooLongArgumentsOfManyCallsAreRefused() {
+    let piece = String(repeating: "a", count: 300_000)
+    let parts = (0..<4).map { index in
+      fragment(
+        #"{"index":\#(index),"id":"c\#(index)","function":{"name":"f","arguments":"\#(piece)"}}"#)
+    }
+    #expect(StreamRun(parts.prefix(3).joined() + finish).code == nil)
+    #expect(StreamRun(parts.joined() + finish).code == .providerProtocol)
+  }
+
+  @Test func tooLongAnswersAreRefused() {
+    let part = Chunks.text(String(repeating: "a", count: 400_000))
+    #expect(StreamRun(part + part + Chunks.stop).code == nil)
+    let run = StreamRun(part + part + part + Chunks.stop)
+    #expect(run.code == .providerProtocol)
+    #expect(run.failure?.retryable == false)
+  }
 }

@@ -98,6 +98,43 @@ import UringIO
   }
 }
 
+@Suite(.serialized) struct ProviderReloadTests {
+  @Test func whatStaysTheSameGoesOn() throws {
+    let files = FakeModelDirectory("echo x >> $HOME/log; echo READY; exec sleep 1000")
+    try LoopHarness.run { harness in
+      let factory = ProviderFactory(
+        ProviderFactory.Dependencies(
+          loop: harness.loop, transport: ScriptedTransport(harness.loop, [nil]),
+          sideThreads: SideThreads(threads: 1), random: SeededRandom(seed: 1),
+          logger: Logger(module: "providers", ring: LogRing(), clock: SystemClock()),
+          environment: [:]))
+      let router = factory.makeRouter(policy: RetryPolicy())
+      defer { router.stop() }
+      var local = ProviderOptions(name: "local", kind: .local)
+      local.modelDirectory = files.path
+      let scripted = ProviderOptions(name: "s", kind: .scripted)
+      func configure(_ providers: [ProviderOptions]) {
+        factory.configure(router, providers: providers, routes: [], localModels: [])
+      }
+      func detail() -> String? { router.reachability().first { $0.provider == "local" }?.detail }
+      configure([local])
+      #expect(harness.untilSeen { detail()?.hasPrefix("serves") == true })
+      let serving = detail()
+      // The same again, then another provider beside it.
+      configure([local])
+      configure([local, scripted])
+      #expect(detail() == serving && router.models.count == 2)
+      // Another table: another server.
+      local.threads = 2
+      configure([local])
+      #expect(detail() == "is starting")
+      #expect(harness.untilSeen { detail()?.hasPrefix("serves") == true })
+      configure([scripted])
+      #expect(router.models == ["s/echo"])
+    }
+  }
+}
+
 @Suite struct ReachabilityProbeTests {
   @Test func aListenerIsReachableAndItsAbsenceIsSeen() throws {
     try LoopHarness.run { harness in

@@ -59,6 +59,19 @@ import Testing
     }
   }
 
+  /// Without a rule of its own a route goes on with its next model after whatever would be tried
+  /// again and is the provider's fault; the request's own faults would meet the next one too.
+  @Test func aRouteFallsBackAfterProvidersFaults() {
+    let random = SeededRandom(seed: 2)
+    for code in ErrorCode.allCases where code.rawValue.hasPrefix("provider_") {
+      var retries = handler(2, RouteOptions.fallbackCodesDefault)
+      let isFallback =
+        retries.failed(failure(code), random: random)
+        == .call(candidate: 1, after: .zero)
+      #expect(isFallback == (code.retryable || code == .providerQuota), "\(code)")
+    }
+  }
+
   @Test func waitsDoubleWithFullJitter() {
     let random = SeededRandom(seed: 7)
     var longest: [Int: Nanoseconds] = [:]

@@ -43,7 +43,8 @@ void kfm_curl_list_free(struct curl_slist *list);
 struct kfm_curl_request {
   const char *url;
   const char *method;
-  const char *unix_socket;  // or NULL
+  const char *unix_socket;      // or NULL
+  const char *certificate_file; // or NULL for the system's
   struct curl_slist *fields; // must live until the transfer ends
   const void *body;          // copied; NULL sends none
   size_t body_bytes;

@@ -61,7 +61,8 @@ final class KnowledgeLoader {
         memory.install(result, packDigest: digest)
       }
     } catch {
-      logger.error("knowledge not opened", ["pack": .string(pack.id), "reason": .string("\(error)")])
+      logger.error(
+        "knowledge not opened", ["pack": .string(pack.id), "reason": .string("\(error)")])
     }
   }
 

@@ -42,7 +42,7 @@ final class NodeAssembly {
     packs = try Self.openPacks(configuration, logger)
     providerFactory = ProviderFactory(
       ProviderFactory.Dependencies(
-        loop: loop, transport: CurlTransport(loop: loop), sideThreads: sideThreads,
+        loop: loop, transport: NodeTransport(loop: loop), sideThreads: sideThreads,
         random: SystemRandom(), logger: logger.named("providers"),
         environment: loaded.environment))
     providers = providerFactory.makeRouter(policy: RetryPolicy(configuration.engine))

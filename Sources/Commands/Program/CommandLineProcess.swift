@@ -12,9 +12,18 @@ package enum CommandLineProcess {
     signal(SIGPIPE, SIG_IGN)
     // For commands without a loop; those with one, and the node, take over (EventLoop.signals).
     signal(SIGINT) { _ in _exit(ExitCode.interrupted.rawValue) }
+    // A parent may have blocked them (worker threads of its runtime do), and masks are inherited.
+    unblock([SIGINT, SIGTERM])
     let program = Program(table: CommandTable(serve: serve))
     let code = program.run(Array(arguments.dropFirst()), in: context())
     exit(code.rawValue)
+  }
+
+  private static func unblock(_ signals: [Int32]) {
+    var set = sigset_t()
+    sigemptyset(&set)
+    for signal in signals { sigaddset(&set, signal) }
+    sigprocmask(SIG_UNBLOCK, &set, nil)
   }
 
   private static func context() -> CommandContext {
@@ -32,7 +41,7 @@ package enum CommandLineProcess {
       streams: .init(
         input: DescriptorInput(STDIN_FILENO), output: writer(STDOUT_FILENO),
         errors: writer(STDERR_FILENO)),
-      makeTransport: { loop in CurlTransport(loop: loop) })
+      makeTransport: { loop in NodeTransport(loop: loop) })
   }
 
   private static func environment() -> [String: String] {

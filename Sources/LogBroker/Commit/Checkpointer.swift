@@ -150,8 +150,8 @@ final class Checkpointer {
     for log in table.all where log.syncedEnd > 0 {
       checkpoint.partitions.append(
         .init(
-          topic: log.topicNumber, partition: UInt32(log.target.partition), end: log.syncedEnd,
-          time: log.syncedTime,
+          topic: log.topicNumber, partition: UInt32(log.target.partition),
+          start: log.firstOffset, end: log.syncedEnd, time: log.syncedTime,
           segments: log.segments.filter { $0.syncedSize > 0 }.map {
             .init(base: $0.base, size: $0.syncedSize)
           }))

@@ -17,7 +17,9 @@ final class CommitPipeline {
 
   private(set) var offsets: GroupOffsets
   private var pending = PendingCommits()
-  private let buffer = AlignedBuffer(capacity: 256 << 10)
+  private let buffer = AlignedBuffer(capacity: bufferKept)
+  /// Room for most groups; a buffer that had to grow goes back to it after the next small one.
+  private static let bufferKept = 256 << 10
   private var isCommitting = false
   /// Why nothing is written any more: set once, by a failed sync.
   private(set) var fence: String?
@@ -138,7 +140,7 @@ extension CommitPipeline {
         entry.completion(.success(firsts))
       }
       notify(group.writer.frames)
-      buffer.shrink(to: limits.groupBytesMax + LogLimits.blockBytes)
+      if group.writer.end <= Self.bufferKept { buffer.shrink(to: Self.bufferKept) }
       if isFirst, journal.state.generation - 1 > journal.released { startCheckpoint() }
     case .failure(let failure):
       for frame in group.writer.frames { frame.log.mintedOffset = frame.log.endOffset }

@@ -68,8 +68,7 @@ final class Journal {
     let block = LogLimits.blockBytes
     if place.isFirst {
       JournalHeader(
-        generation: place.generation, firstGroup: state.nextGroup, previous: state.previous,
-        fileLength: capacity[place.file]
+        generation: place.generation, firstGroup: state.nextGroup, previous: state.previous
       ).write(to: writer.buffer.bytes.slice(0..<block))
     }
     let bytes = writer.buffer.bytes.slice((place.isFirst ? 0 : block)..<writer.end)

@@ -16,6 +16,8 @@ struct Checkpoint: Hashable {
     /// The topic's number in the catalog.
     var topic: UInt16
     var partition: UInt32
+    /// The first offset that is kept.
+    var start: UInt64
     /// The offset after the last record in the segments.
     var end: UInt64
     /// Append time of that record, µs.
@@ -70,10 +72,11 @@ extension Checkpoint.Partition {
   fileprivate init?(_ json: JSON) {
     guard let topic = json["topic"]?.count, let topic = UInt16(exactly: topic),
       let partition = json["partition"]?.count, let partition = UInt32(exactly: partition),
-      let end = json["end"]?.count, let time = json["time"]?.count,
+      let start = json["start"]?.count, let end = json["end"]?.count, start <= end,
+      let time = json["time"]?.count,
       let segments = json["segments"]?.array
     else { return nil }
-    self.init(topic: topic, partition: partition, end: end, time: time, segments: [])
+    self.init(topic: topic, partition: partition, start: start, end: end, time: time, segments: [])
     for segment in segments {
       guard let pair = segment.array, pair.count == 2, let base = pair[0].count,
         let size = pair[1].count, let size = Int(exactly: size),
@@ -86,7 +89,7 @@ extension Checkpoint.Partition {
   fileprivate var json: JSON {
     [
       "topic": .count(UInt64(topic)), "partition": .count(UInt64(partition)),
-      "end": .count(end), "time": .count(time),
+      "start": .count(start), "end": .count(end), "time": .count(time),
       "segments": .array(segments.map { [.count($0.base), .count(UInt64($0.size))] }),
     ]
   }

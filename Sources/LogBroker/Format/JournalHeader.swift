@@ -11,14 +11,12 @@ import Iggy
 /// | 8 | 8 | generation |
 /// | 16 | 8 | first commit group |
 /// | 24 | 4 | header checksum of the frame before the first one |
-/// | 28 | 4 | reserved, 0 |
-/// | 32 | 8 | length of the file |
-/// | 40 | 4 | CRC32C of bytes 0 to 40 |
+/// | 28 | 4 | CRC32C of bytes 0 to 28 |
 struct JournalHeader: Hashable {
   static let magic: UInt32 = 0x4A4D_464B
   static let version: UInt32 = 1
   /// Bytes with meaning; the rest of the block is zero.
-  static let length = 44
+  static let length = 32
 
   enum Reading: Hashable {
     case valid(JournalHeader)
@@ -30,20 +28,17 @@ struct JournalHeader: Hashable {
   var generation: UInt64
   var firstGroup: UInt64
   var previous: UInt32
-  /// Bytes of the file; with the first group all of it is durable.
-  var fileLength: Int
 
   static func read(_ bytes: UnsafeRawBufferPointer) -> Reading {
     guard bytes.count >= length, bytes.littleEndian(at: 0, as: UInt32.self) == magic,
-      bytes.littleEndian(at: 40, as: UInt32.self) == crc32c(bytes.slice(0..<40))
+      bytes.littleEndian(at: 28, as: UInt32.self) == crc32c(bytes.slice(0..<28))
     else { return .none }
     let version = bytes.littleEndian(at: 4, as: UInt32.self)
     if version > Self.version { return .newer(version: Int(version)) }
     return .valid(
       JournalHeader(
         generation: bytes.littleEndian(at: 8), firstGroup: bytes.littleEndian(at: 16),
-        previous: bytes.littleEndian(at: 24),
-        fileLength: Int(clamping: bytes.littleEndian(at: 32, as: UInt64.self))))
+        previous: bytes.littleEndian(at: 24)))
   }
 
   /// Fills one block.
@@ -54,7 +49,6 @@ struct JournalHeader: Hashable {
     block.storeLittleEndian(generation, at: 8)
     block.storeLittleEndian(firstGroup, at: 16)
     block.storeLittleEndian(previous, at: 24)
-    block.storeLittleEndian(UInt64(fileLength), at: 32)
-    block.storeLittleEndian(crc32c(UnsafeRawBufferPointer(block.slice(0..<40))), at: 40)
+    block.storeLittleEndian(crc32c(UnsafeRawBufferPointer(block.slice(0..<28))), at: 28)
   }
 }

@@ -6,20 +6,20 @@ enum SealedJSON {
   static func encode(_ members: JSONObject, version: Int) -> [UInt8] {
     var object: JSONObject = ["format_version": .int(Int64(version))]
     for member in members.members { object[member.name] = member.value }
-    var bytes = Array(JSON.object(object).text.utf8)
-    let checksum = bytes.withUnsafeBytes { crc32c($0) }
-    bytes.append(UInt8(ascii: "\n"))
-    bytes += Array(Hex.encode(withUnsafeBytes(of: checksum.bigEndian) { Array($0) }).utf8)
-    bytes.append(UInt8(ascii: "\n"))
-    return bytes
+    let line = Array(JSON.object(object).text.utf8)
+    return line + seal(line[...])
+  }
+
+  /// What follows the first line: its end, and the second line.
+  private static func seal(_ line: ArraySlice<UInt8>) -> [UInt8] {
+    let checksum = line.withUnsafeBytes { crc32c($0) }
+    return Array("\n\(Hex.encode(withUnsafeBytes(of: checksum.bigEndian) { Array($0) }))\n".utf8)
   }
 
   static func decode(_ bytes: [UInt8], file: String, version: Int) throws(LogBrokerError) -> JSON {
-    let lines = bytes.split(separator: UInt8(ascii: "\n"))
-    guard lines.count == 2, bytes.last == UInt8(ascii: "\n"),
-      let sealed = UInt32(String(decoding: lines[1], as: UTF8.self), radix: 16),
-      lines[1].count == 8, lines[0].withUnsafeBytes({ crc32c($0) }) == sealed,
-      let json = lines[0].withUnsafeBytes({ try? JSON(parsing: $0) })
+    let line = bytes.prefix { $0 != UInt8(ascii: "\n") }
+    guard bytes[line.endIndex...].elementsEqual(seal(line)),
+      let json = line.withUnsafeBytes({ try? JSON(parsing: $0) })
     else { throw .damaged(file: file, reason: "its checksum does not match its content") }
     guard let found = json["format_version"]?.int else {
       throw .damaged(file: file, reason: "it has no format version")

@@ -73,7 +73,7 @@ final class LogReader {
         part.bytes.slice(0..<count), topic: read.log.topicNumber,
         partition: UInt32(read.log.target.partition))
       switch walk.next() {
-      case .frame(let frame):
+      case .frame(let frame) where walk.isWhole(frame):
         segment.index.note(
           base: frame.base, time: frame.time, position: 0, length: frame.range.count)
         body(frame.time)
@@ -90,15 +90,14 @@ final class LogReader {
     guard let scan = read.scan, scan.left > 0 else { return leave(read) }
     let wanted = min(max(bytes, LogLimits.readBytes), scan.left)
     load(read, scan.segment, at: scan.position, bytes: wanted) { [self] part, count in
-      guard count == wanted else {
-        return fail(read, "\(scan.segment.path) ends before byte \(scan.position + wanted)")
-      }
       let outcome = read.scan!.take(part, count: count)
       read.collector = read.scan!.collector
       switch outcome {
       case .enough:
         read.completion(
           .success(PollResult(records: read.collector.records, endOffset: read.log.endOffset)))
+      case .more where count < wanted:
+        fail(read, "\(scan.segment.path) ends at byte \(scan.position + count)")
       case .more(let bytes): step(read, bytes: bytes)
       case .damaged(let reason): fail(read, reason)
       }

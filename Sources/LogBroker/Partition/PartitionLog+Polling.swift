@@ -16,7 +16,8 @@ extension PartitionLog {
   }
 
   func isBeyondEnd(_ seek: Seek) -> Bool {
-    switch seek {
+    if endOffset == firstOffset { return true }
+    return switch seek {
     case .offset(let offset): offset >= endOffset
     case .time(let time): time > lastTime
     }
@@ -24,10 +25,11 @@ extension PartitionLog {
 
   /// Whether no segment file has to be read for it.
   func isInMemory(_ seek: Seek) -> Bool {
-    switch seek {
+    if segments.isEmpty { return true }
+    return switch seek {
     case .offset(let offset): offset >= tailBase
     // The segments' records are all older.
-    case .time(let time): segments.isEmpty || time > flushedTime
+    case .time(let time): time > flushedTime
     }
   }
 
@@ -48,6 +50,9 @@ extension PartitionLog {
           return .failure(.damaged("\(directory): \(error)"))
         }
       }
+    }
+    if collector.records.isEmpty, !collector.isFull, !isBeyondEnd(collector.seek) {
+      return .failure(.damaged("\(directory): records are missing at its end"))
     }
     return .success(PollResult(records: collector.records, endOffset: endOffset))
   }

@@ -14,6 +14,8 @@ final class PartitionLog {
   /// By offset; begins with what is flushed already but kept for readers.
   private(set) var tail: [TailChunk] = []
 
+  /// The first offset there is. Nothing is cut off yet (SEMANTICS D37), so it is 0.
+  private(set) var firstOffset: UInt64 = 0
   /// The offset the next record gets.
   private(set) var endOffset: UInt64 = 0
   /// The same, counting the group that is being committed.
@@ -45,7 +47,6 @@ final class PartitionLog {
     directory = "log/\(target.topic.path)/\(target.partition)"
   }
 
-  var firstOffset: UInt64 { segments.first?.base ?? tailBase }
   /// Records from here on are in memory.
   var tailBase: UInt64 { tail.first?.frames.first?.base ?? endOffset }
   var bytes: Int { segments.reduce(unflushedBytes) { $0 + $1.size } }
@@ -57,6 +58,7 @@ final class PartitionLog {
       Segment(base: $0.base, directory: directory, size: $0.size)
     }
     segments.last?.needsTruncation = true
+    firstOffset = saved.start
     endOffset = saved.end
     mintedOffset = saved.end
     lastTime = saved.time

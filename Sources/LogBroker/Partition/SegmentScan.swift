@@ -38,9 +38,11 @@ struct SegmentScan {
     while !collector.isFull {
       switch walk.next() {
       case .frame(let frame):
+        // Frames that are passed over too: a false offset or time would hide what is wanted.
+        guard walk.isWhole(frame) else { return damaged("the frame here is not what was written") }
         segment.index.note(
           base: frame.base, time: frame.time, position: position, length: frame.range.count)
-        if let reason = take(frame, walk, part) { return damaged(reason) }
+        if let reason = take(frame, part) { return damaged(reason) }
         position = start + frame.range.upperBound
       case .needs(let bytes):
         // What was read is not the whole of it; the segment's end never cuts a frame.
@@ -56,12 +58,9 @@ struct SegmentScan {
   }
 
   /// Returns why the frame's records cannot be taken; nil when they were, or are not wanted.
-  private mutating func take(
-    _ frame: FrameWalk.Frame, _ walk: FrameWalk, _ part: SharedBytes
-  ) -> String? {
+  private mutating func take(_ frame: FrameWalk.Frame, _ part: SharedBytes) -> String? {
     guard collector.seek.isReached(base: frame.base, count: frame.count, time: frame.time)
     else { return nil }
-    guard walk.isWhole(frame) else { return "the frame here is not what was written" }
     do throws(RecordCollector.Problem) {
       try collector.add(part, batch: frame.body)
       return nil

@@ -55,6 +55,22 @@ final class BusWorkload {
 
   // MARK: Lives
 
+  /// Lets everything in flight complete and one more append through; returns how it ended.
+  func appendAndSettle() -> Result<[UInt64], BusError>? {
+    loop.settle()
+    let record = BusFixtures.record(nextNumber)
+    attempts.append([(Self.targets[0], nextNumber)])
+    nextNumber += 1
+    var result: Result<[UInt64], BusError>?
+    let batch = PartitionBatch(Self.targets[0], [record])
+    bus?.append([batch]) { [self] in
+      result = $0
+      if case .success(let firsts) = $0 { acknowledge([batch], firsts) }
+    }
+    loop.settle()
+    return result
+  }
+
   /// Opens the log. A failure is a problem unless the disk was told to fail.
   @discardableResult
   func open() -> Bool {

@@ -11,8 +11,6 @@ final class NodeProcess {
     var more = ""
     /// Inside `[node]`.
     var node = ""
-    /// Inside `[http]`.
-    var http = ""
     /// Instead of the scripted provider.
     var provider: String?
   }
@@ -55,7 +53,6 @@ final class NodeProcess {
       \(settings.node)
       [http]
       listen = "\(listen)"
-      \(settings.http)
       [packs]
       dir = "\(TestPaths.root)/personalities"
       default = "minimal"

@@ -95,7 +95,9 @@ final class ScriptedProvider: Sendable {
   }
 
   private func stream(_ client: Int32, _ script: Script) {
-    guard send(client, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+    guard
+      send(
+        client, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
     else { return }
     for index in 0..<script.words {
       let delta: JSON = ["content": .string("\(script.id)-\(index) ")]
@@ -134,7 +136,7 @@ final class ScriptedProvider: Sendable {
     var rest = Array(text.utf8)[...]
     while !rest.isEmpty {
       let count = rest.withUnsafeBytes {
-        Glibc.send(client, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+        Glibc.send(client, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
       }
       guard count > 0 else { return false }
       rest = rest.dropFirst(count)

@@ -130,7 +130,7 @@ final class TestConnection {
     var rest = bytes[...]
     while !rest.isEmpty {
       let count = rest.withUnsafeBytes {
-        Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+        Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
       }
       // A server that has answered may close before it has read everything.
       guard count > 0 else { return }
@@ -139,7 +139,8 @@ final class TestConnection {
   }
 
   func readHead() throws {
-    guard let line = rawLine(), line.hasPrefix("HTTP/1.1 "), let code = Int(line.dropFirst(9).prefix(3))
+    guard let line = rawLine(), line.hasPrefix("HTTP/1.1 "),
+      let code = Int(line.dropFirst(9).prefix(3))
     else { throw TestHTTP.Failed(description: "no answer") }
     status = code
     while let line = rawLine(), !line.isEmpty {
