@@ -23,6 +23,10 @@ package struct EngineOptions: Sendable {
 
 /// Bounds that no configuration moves, with the reason for each.
 enum EngineLimits {
+  /// A timer runs so long at most and is set again; centuries would overflow the clock.
+  static let timerMax = Nanoseconds.seconds(30 * 86_400)
+  /// What a stop waits for the log beyond its timeout: a full disk must not hold a process up.
+  static let releaseTimeout = Nanoseconds.seconds(10)
   /// Deltas wait so long for company before they go to the log: a commit costs a disk flush, and
   /// clients do not wait for it.
   static let publishDelay = Nanoseconds.milliseconds(20)

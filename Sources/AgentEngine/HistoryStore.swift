@@ -13,7 +13,11 @@ final class HistoryStore {
   /// The messages one ended turn adds to its session: the user's, what tools said, the answer.
   static func exchange(userMessage: String, _ ended: TurnEnded) -> ContextManager.Exchange {
     var messages = [ChatMessage(.user, userMessage)] + ended.messages
-    if !ended.answer.isEmpty { messages.append(ChatMessage(.assistant, ended.answer)) }
+    // A turn that was stopped in a round of tools has its last words beside the tools' calls.
+    let isTold =
+      ended.status != .completed
+      && ended.messages.last { $0.role == .assistant }?.text == ended.answer
+    if !ended.answer.isEmpty, !isTold { messages.append(ChatMessage(.assistant, ended.answer)) }
     return messages
   }
 

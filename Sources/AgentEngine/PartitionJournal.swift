@@ -221,24 +221,56 @@ package final class PartitionJournal {
   }
 
   private func appended(_ entries: [Entry], _ offsets: [UInt64]) {
+    // D8: an acknowledgement at the end of our own last append proves that nobody came between.
+    guard !entries.isEmpty, offsets[0] != endOffset else {
+      return settle(entries, at: entries.indices.map { endOffset + UInt64($0) }, end: endOffset)
+    }
+    readBetween(entries, first: offsets[0])
+  }
+
+  /// Reads what lies between our last append and this one: repeats of our own, from an append that
+  /// failed and was kept all the same, are skipped (the first counts); a claim ends the ownership.
+  private func readBetween(_ entries: [Entry], first: UInt64) {
+    var seen: [ULID: UInt64] = [:]
+    var isOurs = first > endOffset
+    events.readAll(
+      TopicPartition(.journal, partition), from: endOffset,
+      { [stamp] record in
+        guard record.offset < first else { return false }
+        guard let envelope = EnvelopeScanner(record.payloadBytes),
+          envelope.owner?.claim == stamp.claim
+        else {
+          isOurs = false
+          return false
+        }
+        seen[envelope.eventID] = seen[envelope.eventID] ?? record.offset
+        return true
+      },
+      completion: { [self] result in
+        guard case .success = result, isOurs else {
+          close()
+          onLost?("another node has taken the partition")
+          return
+        }
+        let offsets = entries.enumerated().map { index, entry in
+          seen[entry.record.eventID] ?? first + UInt64(index)
+        }
+        settle(entries, at: offsets, end: first)
+      })
+  }
+
+  /// `end` is where the append that held `entries` began.
+  private func settle(_ entries: [Entry], at offsets: [UInt64], end: UInt64) {
     isAppending = false
     outgoingInFlight = []
     guard !isClosed else { return }
-    // D8: an acknowledgement at the end of our own last append proves that nobody came between.
-    if !entries.isEmpty, offsets[0] != endOffset {
-      close()
-      onLost?("another node has taken the partition")
-      return
-    }
+    endOffset = end + UInt64(entries.count)
     settled += UInt64(entries.count)
     if let consumed = entries.last?.consumed, consumed != settledInputs {
       settledInputs = consumed
       onInputsSettled?()
     }
-    for entry in entries {
-      endOffset += 1
-      entry.onSettled?(endOffset - 1)
-    }
+    for (entry, offset) in zip(entries, offsets) { entry.onSettled?(offset) }
     // Ends go out at once, with everything before them; the rest waits a moment for company.
     if !waiting.isEmpty || entries.contains(where: \.isUrgent) || !idleWaiters.isEmpty {
       scheduleFlush()

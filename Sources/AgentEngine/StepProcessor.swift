@@ -66,7 +66,9 @@ final class StepProcessor {
     }
     execution.timeout = timers.schedule(after: options.stepTimeout) { [self] in
       execution.cancellable?.cancel()
-      finish(failed(execution, TurnFailure(.stepTimeout, timeoutText)))
+      var outcome = failed(execution, TurnFailure(.stepTimeout, timeoutText))
+      if !execution.text.isEmpty { outcome.output = Self.partial(execution.text) }
+      finish(outcome)
     }
     switch execution.step.type {
     case .memory: runMemory(job, finish)

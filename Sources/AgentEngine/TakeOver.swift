@@ -28,12 +28,16 @@ final class TakeOver {
   private let metrics: EngineMetrics
   private let options: EngineOptions
   private let streams: StreamReader
+  private let onClaimed: () -> Void
   private var fold = PartitionFold()
 
+  /// `onClaimed` is called once the claim is settled. Before that nothing may be shown: should the
+  /// process die now, the next owner takes the same epoch, and clients could not tell them apart.
   init(
     partition: Int, events: EventPublisherSubscriber, timers: any TimerService,
-    metrics: EngineMetrics, options: EngineOptions
+    metrics: EngineMetrics, options: EngineOptions, onClaimed: @escaping () -> Void
   ) {
+    self.onClaimed = onClaimed
     self.partition = partition
     self.events = events
     self.timers = timers
@@ -114,7 +118,8 @@ final class TakeOver {
       endOffset: journalEnd, events: events, timers: timers, metrics: metrics)
     journal.record(
       .claim(claim),
-      PartitionJournal.Labels(traceID: events.makeTraceID(), tenantID: nil, sessionID: nil))
+      PartitionJournal.Labels(traceID: events.makeTraceID(), tenantID: nil, sessionID: nil)
+    ) { [onClaimed] _ in onClaimed() }
     let streams = publishAgain(on: journal, streams, epoch: epoch)
     let open = requests.compactMap { request -> OpenTurn? in
       guard let turn = fold.openTurn(request.turnID) else { return nil }

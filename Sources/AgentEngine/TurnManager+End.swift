@@ -5,9 +5,11 @@ import Events
 
 extension TurnManager {
   func armDeadline(_ live: LiveTurn) {
-    let delay = max(.zero, live.request.deadline.since(now))
+    let left = max(.zero, live.request.deadline.since(now))
+    let delay = min(left, EngineLimits.timerMax)
     live.deadlineTimer = timers.schedule(after: delay) { [self, weak live] in
       guard let live else { return }
+      guard left <= delay else { return armDeadline(live) }
       cancel(
         live, TurnFailure(.deadlineExceeded, "the turn's deadline has passed", retryable: false))
     }
@@ -165,11 +167,21 @@ extension TurnManager {
 
   private func release(_ completion: @escaping () -> Void) {
     var left = partitions.count
-    func done() {
-      left -= 1
-      if left == 0 { completion() }
-    }
     guard left > 0 else { return completion() }
+    let giveUp = timers.schedule(after: EngineLimits.releaseTimeout) { [self] in
+      guard left > 0 else { return }
+      left = 0
+      for owner in partitions { owner.journal?.close() }
+      logger.warning("stopped with records that are not on the log; the next start goes on")
+      completion()
+    }
+    func done() {
+      guard left > 0 else { return }
+      left -= 1
+      guard left == 0 else { return }
+      giveUp.cancel()
+      completion()
+    }
     for owner in partitions {
       guard let journal = owner.journal, owner.fault == nil else {
         timers.schedule(after: .zero, done)

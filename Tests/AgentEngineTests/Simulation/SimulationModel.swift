@@ -228,7 +228,11 @@ final class SimulationModel {
       lines.append("\(message["role"]?.string ?? ""): \(message["content"]?.string ?? "")")
     }
     let answer = end["terminal"]?["answer"]?.string ?? ""
-    if !answer.isEmpty { lines.append("assistant: \(answer)") }
+    // Last words that stand beside the calls of a round that was cut short are told once.
+    let last = end["messages"]?.array?.last { $0["role"]?.string == "assistant" }
+    let isTold =
+      end["status"]?.string != "completed" && last?["content"]?.string == answer
+    if !answer.isEmpty, !isTold { lines.append("assistant: \(answer)") }
     return lines
   }
 
