@@ -165,7 +165,8 @@ final class EngineSimulation {
     }
   }
 
-  private func end(keeping whole: Int, tearing: Bool) {
+  /// The process ends: the first `whole` appends under way reach the disk.
+  func end(keeping whole: Int, tearing: Bool) {
     timers.isDead = true
     bus.die(keeping: whole, tearing: tearing)
     for client in clients { client.disconnect() }

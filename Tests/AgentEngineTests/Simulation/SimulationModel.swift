@@ -65,7 +65,7 @@ final class SimulationModel {
         // An append that was made again: the first counts (SEMANTICS D8).
         guard journalIDs.insert(record.eventID.description).inserted else { continue }
         lastJournalType[target.partition] = record.type
-        decided(record.type, payload, target.partition)
+        decided(record.type, event, payload, target.partition)
       default: published(record, event, payload, target.topic)
       }
     }
@@ -91,7 +91,7 @@ final class SimulationModel {
     turnOfMessage[message] = turnID
   }
 
-  private func decided(_ type: String, _ payload: JSON, _ partition: Int) {
+  private func decided(_ type: String, _ event: JSON, _ payload: JSON, _ partition: Int) {
     count(type)
     if type == "OwnerClaim.v1" {
       let epoch = payload["epoch"]?.int ?? 0
@@ -110,7 +110,7 @@ final class SimulationModel {
     switch type {
     case "TurnAccepted.v1": accepted(turnID, payload, partition)
     case "PlanDecided.v1": planned(turnID, payload)
-    case "StepStarted.v1": started(turnID, payload)
+    case "StepStarted.v1": started(turnID, event, payload)
     case "StepFinished.v1": finished(turnID, payload)
     case "TurnEnded.v1": ended(turnID, payload)
     default: break
@@ -134,7 +134,7 @@ final class SimulationModel {
     if (payload["revision"]?.int ?? 0) > 1 { count("revision") }
   }
 
-  private func started(_ turnID: String, _ payload: JSON) {
+  private func started(_ turnID: String, _ event: JSON, _ payload: JSON) {
     let step = payload["step_id"]?.string ?? ""
     let attempt = payload["attempt"]?.int ?? 0
     if turns[turnID]!.finished.contains(step) { complain("finished step \(step) starts again") }
@@ -145,7 +145,8 @@ final class SimulationModel {
     turns[turnID]!.attempts[step] = attempt
     guard let query = Self.query(ofArguments: payload["parameters"]?["tool_call"]?["arguments"])
     else { return }
-    startedAt[query] = clock.wall()
+    // The lease runs from when the record was sent (SEMANTICS D15).
+    startedAt[query] = event["timestamp"]?.string.flatMap { Timestamp(rfc3339: $0) }
     stepOfQuery[query] = (turnID, step)
   }
 
