@@ -21,6 +21,8 @@ final class LiveTurn {
   var isFlushScheduled = false
   /// The terminal is recorded; it is shown when it is settled.
   var isEnding = false
+  /// Left for the next owner while the node stops: nothing more is recorded about it.
+  var isAbandoned = false
   /// Called once the end is settled.
   var endWaiters: [() -> Void] = []
   /// From a take-over that must not happen to several turns at once (SEMANTICS D19).

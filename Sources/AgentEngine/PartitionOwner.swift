@@ -1,6 +1,14 @@
 import Base
 import Events
 
+/// A submitted turn that the bus has acknowledged.
+struct ConfirmedTurn {
+  var request: TurnRequest
+  /// Told once, when the owner has taken it: the turn that counts, which is an earlier one when the
+  /// idempotency key named one; nil when the session is somebody else's.
+  var onTaken: (ULID?) -> Void
+}
+
 /// One partition this node owns: its journal, how far its inputs are consumed, and the turns that
 /// are resumed one at a time after repeated deaths.
 final class PartitionOwner {
@@ -18,7 +26,7 @@ final class PartitionOwner {
   /// Why it serves nobody; nil while it does.
   var fault: String?
   /// Turns whose TurnEvent is acknowledged and whose turn it is not yet, by offset.
-  var confirmed: [UInt64: TurnRequest] = [:]
+  var confirmed: [UInt64: ConfirmedTurn] = [:]
   var isCatchingUp = false
   /// The group offset on the bus is behind, and will be stored soon.
   var isOffsetDue = false

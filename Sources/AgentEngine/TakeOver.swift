@@ -125,7 +125,8 @@ final class TakeOver {
       guard let turn = fold.openTurn(request.turnID) else { return nil }
       return OpenTurn(
         request: request, accepted: turn.accepted, entries: turn.entries,
-        stream: streams[request.turnID] ?? TurnStream(epoch: epoch))
+        stream: streams[request.turnID].flatMap { $0.records.isEmpty ? nil : $0 }
+          ?? TurnStream(epoch: epoch))
     }
     completion(
       .success(

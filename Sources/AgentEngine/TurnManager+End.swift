@@ -155,10 +155,12 @@ extension TurnManager {
   /// runs them again.
   private func abandonRunning() {
     for session in sessions.values {
-      guard let live = session.running else { continue }
+      // An end that is on its way will be settled before the partition is released.
+      guard let live = session.running, !live.isEnding else { continue }
       for execution in live.executions.values { execution.abort() }
       live.executions = [:]
       live.isEnding = true
+      live.isAbandoned = true
       live.deadlineTimer?.cancel()
       session.running = nil
     }

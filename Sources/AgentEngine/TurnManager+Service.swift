@@ -124,6 +124,9 @@ extension TurnManager: TurnService {
       }
     }
     guard let running = live[turnID] else { return answer(true) }
+    guard !running.isAbandoned else {
+      return later { completion(.failure(Problem(.nodeDraining, "the node is stopping"))) }
+    }
     // Its end is on the way to the log: what it came to is told once it is there.
     guard !running.isEnding else { return running.endWaiters.append { answer(true) } }
     let payload: JSON = [

@@ -85,7 +85,7 @@ extension TurnManager {
     -> SessionState
   {
     if let session = sessions[sessionID], !session.belongs(to: submission.principal) {
-      throw Problem(.sessionNotFound, "there is no session \(sessionID)", pointer: "/session_id")
+      throw noSession(sessionID)
     }
     let session = session(sessionID, submission.principal)
     if let fault = owner(of: session).fault {
@@ -120,35 +120,55 @@ extension TurnManager {
       TopicPartition(.turnsRequests, session.partition), [request.record])
     events.bus.append([batch]) { [self] result in
       session.unconfirmed -= 1
-      var answer: Result<TurnAdmission, Problem>
       switch result {
       case .success(let offsets):
         let owner = owner(of: session)
-        owner.confirmed[offsets[0]] = request
+        // The log decides which turn an idempotency key names: the answer waits until the owner has
+        // taken this one and everything before it (SEMANTICS D12, D25).
+        owner.confirmed[offsets[0]] = ConfirmedTurn(request: request) { [self] counting in
+          let result: Result<ULID, Problem> =
+            counting.map { .success($0) } ?? .failure(noSession(request.sessionID))
+          answer(request, result, completion)
+        }
         drainConfirmed(owner)
-        answer = .success(
-          TurnAdmission(turnID: request.turnID, sessionID: session.id, replayed: false))
       case .failure(let error):
-        if let key = request.idempotencyKey { session.idempotency[key] = nil }
+        if let key = request.idempotencyKey, session.idempotency[key]?.turnID == request.turnID {
+          session.idempotency[key] = nil
+        }
         // A session begins with its first turn on the log, whoever's that will be.
         if session.turns.isEmpty, session.unconfirmed == 0 { sessions[session.id] = nil }
-        answer = .failure(Problem(error))
+        answer(request, .failure(Problem(error)), completion)
       }
-      completion(answer)
-      if case .success(var admission) = answer {
-        admission.replayed = true
-        answer = .success(admission)
-      }
-      for waiter in pendingRepeats.removeValue(forKey: request.turnID) ?? [] { waiter(answer) }
     }
+  }
+
+  /// Answers a submission, and those that repeated it meanwhile.
+  private func answer(
+    _ request: TurnRequest, _ result: Result<ULID, Problem>,
+    _ completion: (Result<TurnAdmission, Problem>) -> Void
+  ) {
+    func admission(isRepeat: Bool) -> Result<TurnAdmission, Problem> {
+      result.map {
+        TurnAdmission(
+          turnID: $0, sessionID: request.sessionID, replayed: isRepeat || $0 != request.turnID)
+      }
+    }
+    completion(admission(isRepeat: false))
+    for waiter in pendingRepeats.removeValue(forKey: request.turnID) ?? [] {
+      waiter(admission(isRepeat: true))
+    }
+  }
+
+  private func noSession(_ id: String) -> Problem {
+    Problem(.sessionNotFound, "there is no session \(id)", pointer: "/session_id")
   }
 
   // MARK: Taking turns
 
   /// Takes acknowledged turns in the order of their offsets; what lies between is read first.
   private func drainConfirmed(_ owner: PartitionOwner) {
-    while let request = owner.confirmed.removeValue(forKey: owner.consumed.requests) {
-      take(request, at: owner.consumed.requests, appended: now, owner)
+    while let turn = owner.confirmed.removeValue(forKey: owner.consumed.requests) {
+      turn.onTaken(take(turn.request, at: owner.consumed.requests, appended: now, owner))
     }
     if !owner.confirmed.isEmpty { catchUp(owner) }
   }
@@ -160,8 +180,8 @@ extension TurnManager {
     events.readAll(
       TopicPartition(.turnsRequests, owner.partition), from: owner.consumed.requests,
       { [self] record in
-        owner.confirmed[record.offset] = nil
         guard record.offset >= owner.consumed.requests else { return true }
+        let confirmed = owner.confirmed.removeValue(forKey: record.offset)
         guard let request = TurnRequest(record: record) else {
           refuse(record, owner, reason: "no_turn_event")
           return true
@@ -169,32 +189,41 @@ extension TurnManager {
         if partition(ofSession: request.sessionID, count: partitions.count) != owner.partition {
           refuse(record, owner, reason: "wrong_partition")
         } else {
-          take(request, at: record.offset, appended: record.appendTime, owner)
+          let counting = take(request, at: record.offset, appended: record.appendTime, owner)
+          confirmed?.onTaken(counting)
+          if counting == nil { refuse(record, owner, reason: "session_not_found") }
         }
         return true
       },
-      completion: { result in
+      completion: { [self] result in
         owner.isCatchingUp = false
-        owner.confirmed = owner.confirmed.filter { $0.key >= owner.consumed.requests }
+        // What was acknowledged after the last page was read.
+        if case .success = result { drainConfirmed(owner) }
         if case .failure(let error) = result { completion(error) } else { completion(nil) }
       })
   }
 
   /// Takes one TurnEvent (SEMANTICS D10, D12): recorded as accepted before it waits in its queue.
+  /// Returns the turn that counts, an earlier one where the key named one; nil when it is refused.
   private func take(
     _ request: TurnRequest, at offset: UInt64, appended: Timestamp, _ owner: PartitionOwner
-  ) {
-    guard offset >= owner.consumed.requests, let journal = owner.journal else { return }
-    owner.consumed.requests = offset + 1
-    guard sessionOfTurn[request.turnID] == nil else { return }
-    let session = session(request.sessionID, request.principal)
-    guard session.partition == owner.partition, session.belongs(to: request.principal) else {
-      return
+  ) -> ULID? {
+    guard offset >= owner.consumed.requests, let journal = owner.journal else {
+      return request.turnID
     }
+    owner.consumed.requests = offset + 1
+    guard sessionOfTurn[request.turnID] == nil else { return request.turnID }
+    let session = session(request.sessionID, request.principal)
+    guard session.belongs(to: request.principal) else { return nil }
     if let key = request.idempotencyKey {
       session.forgetKeys(
         before: request.createdAt.adding(Nanoseconds(-EngineLimits.idempotencyKept.count)))
-      if let known = session.idempotency[key], known.turnID != request.turnID { return }
+      // One that has not been taken stands further on, and the first on the log wins.
+      if let known = session.idempotency[key], known.turnID != request.turnID,
+        sessionOfTurn[known.turnID] != nil
+      {
+        return known.turnID
+      }
       session.idempotency[key] = SessionState.IdempotentTurn(
         turnID: request.turnID, bodyDigest: request.bodyDigest, createdAt: request.createdAt)
     }
@@ -204,6 +233,7 @@ extension TurnManager {
       end(live, TurnFailure(.staleTurn, "the turn was older than 24 h when it came"))
     }
     runNext(in: session)
+    return request.turnID
   }
 
   private func accept(
@@ -244,7 +274,7 @@ extension TurnManager {
       "data_base64": .string(Base64.encode(record.payloadBytes)),
     ]
     let letter = EventEnvelope(
-      eventID: events.makeID(), type: "DeadLetterEvent.v1", timestamp: now,
+      eventID: publishedEventID(ULID(value: record.id), .deadLetters), type: "DeadLetterEvent.v1", timestamp: now,
       traceID: events.makeTraceID()
     ).record(payload: payload.encoded)
     let target = TopicPartition(.deadLetters, owner.partition)

@@ -93,6 +93,10 @@ package struct TurnStream: Sendable {
       if records[index - 1].event.isTerminal { return nil }
       return records[index...].map(\.event)
     }
+    // A turn whose first owner's records were all lost was taken anew: it has none of theirs.
+    guard let first = records.first, position.attempt >= first.position.attempt else {
+      return everything(turnID)
+    }
     // Voided by a later reset: the lowest of those since tells from where to show again.
     let lowest = resets.filter { $0.attempt > position.attempt }.map(\.discardFrom).min()
     guard let lowest, lowest <= position.sequence else { return everything(turnID) }

@@ -145,54 +145,48 @@ import Testing
   /// SEMANTICS D20: a turn whose first owner's records were all lost is taken anew, at other
   /// positions; a client that knows those of the lost owner gets everything.
   @Test func positionsOfALostOwnerAreNotKnown() {
-    withKnownIssue("replay takes a later reset for one that voided the unknown position") {
-      var stream = TurnStream(epoch: 2)
-      for (name, id) in [("turn.accepted", 1), ("plan", 2), ("step.started", 3), ("delta", 4)] {
-        _ = stream.append(name: name, data: Array("{}".utf8), eventID: ULID(value: UInt128(id)))
-      }
-      _ = stream.reset(
-        turnID: ULID(value: 9), discardFrom: 4, attempt: 3 << 16, eventID: ULID(value: 5))
-      let shown = stream.replay(turnID: ULID(value: 9), after: "65536.5") ?? []
-      #expect(
-        shown.map(\.name) == ["reset", "turn.accepted", "plan", "step.started", "reset"])
+    var stream = TurnStream(epoch: 2)
+    for (name, id) in [("turn.accepted", 1), ("plan", 2), ("step.started", 3), ("delta", 4)] {
+      _ = stream.append(name: name, data: Array("{}".utf8), eventID: ULID(value: UInt128(id)))
     }
+    _ = stream.reset(
+      turnID: ULID(value: 9), discardFrom: 4, attempt: 3 << 16, eventID: ULID(value: 5))
+    let shown = stream.replay(turnID: ULID(value: 9), after: "65536.5") ?? []
+    #expect(
+      shown.map(\.name) == ["reset", "turn.accepted", "plan", "step.started", "reset"])
   }
 
   /// A turn that is acknowledged while the requests before it are being read is taken too.
   @Test func aTurnAcknowledgedDuringCatchingUpIsTaken() {
-    withKnownIssue("what is confirmed while catching up waits for the next submission") {
-      let simulation = Self.simulation()
-      let ann = EngineSimulation.principals[0]
-      simulation.bus.faults.liesLeft = 1
-      for _ in 0..<3 {
-        simulation.submit(EngineSimulation.Submission(principal: ann, session: "session-0"))
-      }
-      simulation.time.run(for: .seconds(60))
-      #expect(simulation.order.count == 2)
-      for turn in simulation.order {
-        #expect(simulation.model.turns[turn.description]?.end != nil, "promised and never taken")
-      }
+    let simulation = Self.simulation()
+    let ann = EngineSimulation.principals[0]
+    simulation.bus.faults.liesLeft = 1
+    for _ in 0..<3 {
+      simulation.submit(EngineSimulation.Submission(principal: ann, session: "session-0"))
+    }
+    simulation.time.run(for: .seconds(60))
+    #expect(simulation.order.count == 2)
+    for turn in simulation.order {
+      #expect(simulation.model.turns[turn.description]?.end != nil, "promised and never taken")
     }
   }
 
   /// The first TurnEvent of a key on the log wins, also one whose append was reported as failed
   /// (SEMANTICS D25); whatever turn the client was promised ends.
   @Test func aKeyTriedAgainAfterAKeptFailureGivesOneTurnThatEnds() {
-    withKnownIssue("a submission is answered before the log has told whose the key is") {
-      let simulation = Self.simulation()
-      let submission = EngineSimulation.Submission(
-        principal: EngineSimulation.principals[0], session: "session-0", key: ("k", "body"))
-      simulation.bus.faults.liesLeft = 1
-      simulation.submit(submission)
-      _ = simulation.time.run(until: { simulation.unanswered == 0 })
-      simulation.submit(submission)
-      _ = simulation.time.run(until: { simulation.unanswered == 0 })
-      simulation.end(keeping: 0, tearing: false)
-      simulation.time.run(for: .seconds(60))
-      #expect(simulation.order.count == 1)
-      for turn in simulation.order {
-        #expect(simulation.model.turns[turn.description]?.end != nil, "promised and never taken")
-      }
+    let simulation = Self.simulation()
+    let submission = EngineSimulation.Submission(
+      principal: EngineSimulation.principals[0], session: "session-0", key: ("k", "body"))
+    simulation.bus.faults.liesLeft = 1
+    simulation.submit(submission)
+    _ = simulation.time.run(until: { simulation.unanswered == 0 })
+    simulation.submit(submission)
+    _ = simulation.time.run(until: { simulation.unanswered == 0 })
+    simulation.end(keeping: 0, tearing: false)
+    simulation.time.run(for: .seconds(60))
+    #expect(simulation.order.count == 1)
+    for turn in simulation.order {
+      #expect(simulation.model.turns[turn.description]?.end != nil, "promised and never taken")
     }
   }
 
