@@ -50,6 +50,8 @@ model: ## Fetch the small local models into .models
 .PHONY: install
 install: build ## Install kfm and the sample packs under PREFIX (/usr/local)
 	install -D -m 755 $(kfm) $(DESTDIR)$(PREFIX)/bin/kfm
+	install -d $(DESTDIR)$(PREFIX)/share/kfm
+	git rev-parse HEAD >$(DESTDIR)$(PREFIX)/share/kfm/commit 2>/dev/null || rm -f $(DESTDIR)$(PREFIX)/share/kfm/commit
 	rm -rf $(addprefix $(DESTDIR)$(PREFIX)/share/kfm/personalities/,$(notdir $(wildcard personalities/*)))
 	install -d $(DESTDIR)$(PREFIX)/share/kfm/personalities
 	cp -R --no-preserve=ownership personalities/. $(DESTDIR)$(PREFIX)/share/kfm/personalities/

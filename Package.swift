@@ -34,7 +34,7 @@ let package = Package(
     // L0: what Swift cannot express, and the doors to C libraries.
     .target(name: "CLinux"),
     .target(name: "CURing", linkerSettings: [.linkedLibrary("uring")]),
-    .target(name: "CCurl", linkerSettings: [.linkedLibrary("curl")]),
+    .target(name: "CCurl"),
     .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("crypto")]),
     .target(name: "CToml", linkerSettings: [.linkedLibrary("stdc++")]),
     .target(name: "CVector"),

@@ -13,3 +13,5 @@ else
   say "building kfm (about two minutes the first time)"
   with_progress swift_build --product kfm
 fi
+# `kfm version` tells it; a source tree without its history has none.
+git rev-parse HEAD >.build/release/COMMIT 2>/dev/null || rm -f .build/release/COMMIT

@@ -23,6 +23,10 @@ package struct EngineOptions: Sendable {
 
 /// Bounds that no configuration moves, with the reason for each.
 enum EngineLimits {
+  /// A timer runs so long at most and is set again; centuries would overflow the clock.
+  static let timerMax = Nanoseconds.seconds(30 * 86_400)
+  /// What a stop waits for the log beyond its timeout: a full disk must not hold a process up.
+  static let releaseTimeout = Nanoseconds.seconds(10)
   /// Deltas wait so long for company before they go to the log: a commit costs a disk flush, and
   /// clients do not wait for it.
   static let publishDelay = Nanoseconds.milliseconds(20)
@@ -40,9 +44,14 @@ enum EngineLimits {
   /// Streams of ended turns kept in memory for clients that re-attach, in bytes.
   static let streamCacheBytes = 3 << 20
   /// Steps in a turn's plan, over all revisions: tool rounds times calls, and repairs.
-  static let planStepsMax = 256
-  /// Tool calls a model may ask for at once.
-  static let toolCallsMax = 16
+  static let planStepsMax = 2_048
+  /// Tool calls a model may ask for at once; providers allow as many.
+  static let toolCallsMax = 128
+  /// Bytes of records that go to the bus in one append; more follow in the next.
+  static let appendBytes = 4 << 20
+  /// Bytes of tool results that an ended turn leaves in its session's history. Results beyond are
+  /// left out of it, so that the record of the end stays far below the bus' limit.
+  static let historyResultBytes = 1 << 20
   /// How old a TurnEvent may be when it is appended (SEMANTICS D10).
   static let staleAfter = Nanoseconds.seconds(24 * 3_600)
   /// How long an idempotency key is remembered (SEMANTICS D25).

@@ -13,7 +13,11 @@ final class HistoryStore {
   /// The messages one ended turn adds to its session: the user's, what tools said, the answer.
   static func exchange(userMessage: String, _ ended: TurnEnded) -> ContextManager.Exchange {
     var messages = [ChatMessage(.user, userMessage)] + ended.messages
-    if !ended.answer.isEmpty { messages.append(ChatMessage(.assistant, ended.answer)) }
+    // A turn that was stopped in a round of tools has its last words beside the tools' calls.
+    let isTold =
+      ended.status != .completed
+      && ended.messages.last { $0.role == .assistant }?.text == ended.answer
+    if !ended.answer.isEmpty, !isTold { messages.append(ChatMessage(.assistant, ended.answer)) }
     return messages
   }
 
@@ -28,13 +32,15 @@ final class HistoryStore {
     if cachedBytes > EngineLimits.historyCacheBytes { evict(sessions()) }
   }
 
-  /// The newest exchanges of ended turns that fit into `tokens`, oldest first.
+  /// The newest exchanges before the turn that fit into `tokens`, oldest first. A turn that waited
+  /// behind it and was cancelled meanwhile is not before it.
   func recent(
-    of session: SessionState, tokens: Int,
+    before turnID: ULID, of session: SessionState, tokens: Int,
     completion: @escaping (Result<[ContextManager.Exchange], BusError>) -> Void
   ) {
     touch(session)
-    let indices = session.turns.indices.filter { session.turns[$0].endedOffset != nil }
+    let indices = session.turns[..<(session.index(of: turnID) ?? 0)].indices
+      .filter { session.turns[$0].endedOffset != nil }
     collect(session, Array(indices.reversed()), 0, tokens, [], completion)
   }
 

@@ -21,6 +21,8 @@ final class LiveTurn {
   var isFlushScheduled = false
   /// The terminal is recorded; it is shown when it is settled.
   var isEnding = false
+  /// Called once the end is settled.
+  var endWaiters: [() -> Void] = []
   /// From a take-over that must not happen to several turns at once (SEMANTICS D19).
   var resumesAlone = false
 
@@ -48,6 +50,8 @@ final class StepExecution {
   let startedAt: Nanoseconds
   var cancellable: (any Cancellable)?
   var timeout: (any Cancellable)?
+  /// Of an LLM step's prompt, estimated: what a call that tells no usage is charged.
+  var promptTokens = 0
   /// Text of an LLM step that stands so far.
   var text = ""
   var isOver = false

@@ -6,7 +6,6 @@ import Events
 struct PartitionFold {
   /// A record that counts, with what is needed to publish it again.
   struct Entry {
-    var offset: UInt64
     var envelope: EventEnvelope
     var record: JournalRecord
     var payload: [UInt8]
@@ -18,6 +17,14 @@ struct PartitionFold {
     var entries: [Entry]
   }
 
+  /// A record as its bytes: most are of turns that end a little further on, and are never decoded.
+  private struct Kept {
+    var offset: UInt64
+    var appendTime: Timestamp
+    var turnID: ULID?
+    var bytes: [UInt8]
+  }
+
   private(set) var claim: OwnerClaim?
   private(set) var isReleased = false
   /// What the last record that counts had consumed.
@@ -25,9 +32,9 @@ struct PartitionFold {
   /// Turns in the order they were accepted, ended ones too.
   private(set) var accepted: [TurnAccepted] = []
   private(set) var ends: [ULID: (status: TurnStatus, offset: UInt64)] = [:]
-  private(set) var open: [ULID: OpenTurn] = [:]
+  private var open: [ULID: (accepted: TurnAccepted, kept: [Kept])] = [:]
   /// Records above the last published mark.
-  private(set) var unpublished: [Entry] = []
+  private var unpublished: [Kept] = []
   /// Turns whose steps did not survive earlier owners, and how often.
   private(set) var takeovers: [ULID: Int] = [:]
   private(set) var lastResuming: ULID?
@@ -37,26 +44,11 @@ struct PartitionFold {
   private var eventIDs: Set<ULID> = []
 
   mutating func apply(_ polled: PolledRecord) {
-    guard let envelope = EnvelopeScanner(polled.payloadBytes), let stamp = envelope.owner,
-      let record = JournalRecord(envelope)
-    else {
+    guard let envelope = EnvelopeScanner(polled.payloadBytes), let stamp = envelope.owner else {
       unknownRecords += 1
       return
     }
-    if case .claim(let next) = record {
-      // The log's order decides: an epoch that is not above all valid ones before it is void.
-      guard next.epoch > claim?.epoch ?? 0 else {
-        voidRecords += 1
-        return
-      }
-      claim = next
-      takeovers = next.takeovers
-      isReleased = false
-      lastResuming = nil
-      consumed = stamp.consumed
-      eventIDs.removeAll(keepingCapacity: true)
-      return
-    }
+    if envelope.isType("OwnerClaim.v1") { return apply(claim: envelope, stamp) }
     guard stamp.epoch == claim?.epoch, stamp.claim == claim?.claim,
       eventIDs.insert(envelope.eventID).inserted
     else {
@@ -64,7 +56,25 @@ struct PartitionFold {
       return
     }
     consumed = stamp.consumed
-    count(record, polled, envelope)
+    count(polled, envelope)
+  }
+
+  private mutating func apply(claim envelope: EnvelopeScanner, _ stamp: OwnerStamp) {
+    guard case .claim(let next) = JournalRecord(envelope) else {
+      unknownRecords += 1
+      return
+    }
+    // The log's order decides: an epoch that is not above all valid ones before it is void.
+    guard next.epoch > claim?.epoch ?? 0 else {
+      voidRecords += 1
+      return
+    }
+    claim = next
+    takeovers = next.takeovers
+    isReleased = false
+    lastResuming = nil
+    consumed = stamp.consumed
+    eventIDs.removeAll(keepingCapacity: true)
   }
 
   /// How often the steps of each open turn have died with their owner, this time included, should
@@ -72,7 +82,7 @@ struct PartitionFold {
   var takeoversNext: [ULID: Int] {
     var counts = takeovers
     guard !isReleased else { return counts }
-    for (turnID, turn) in open where Self.hasRunningStep(turn.entries) {
+    for (turnID, turn) in open where Self.hasRunningStep(turn.kept.compactMap(Self.entry)) {
       let before = counts[turnID] ?? 0
       // Resumed one at a time: only the one that was named is to blame (SEMANTICS D19).
       guard before < TurnManager.aloneFrom || lastResuming == turnID else { continue }
@@ -93,46 +103,83 @@ struct PartitionFold {
     return !running.isEmpty
   }
 
-  private mutating func count(
-    _ record: JournalRecord, _ polled: PolledRecord, _ envelope: EnvelopeScanner
-  ) {
-    let entry = Self.entry(record, polled, envelope)
-    unpublished.append(entry)
-    if let turnID = record.turnID { open[turnID]?.entries.append(entry) }
-    switch record {
-    case .accepted(let turn):
-      accepted.append(turn)
-      open[turn.turnID] = OpenTurn(accepted: turn, entries: [entry])
-    case .finished(let step): takeovers[step.turnID] = nil
-    case .ended(let end):
-      ends[end.turnID] = (end.status, polled.offset)
-      open[end.turnID] = nil
-      takeovers[end.turnID] = nil
-      trim(end.published)
-    case .released(let release):
+  private mutating func count(_ polled: PolledRecord, _ envelope: EnvelopeScanner) {
+    let scanner = envelope.scanner
+    let turnID = scanner.member("turn_id", in: envelope.payload)
+      .flatMap { scanner.string($0) }.flatMap { ULID($0) }
+    let kept = Kept(
+      offset: polled.offset, appendTime: polled.appendTime, turnID: turnID,
+      bytes: Array(polled.payloadBytes))
+    unpublished.append(kept)
+    guard let turnID else {
+      guard envelope.isType("OwnerReleased.v1") else { return unknownRecords += 1 }
       isReleased = true
-      trim(release.published)
-    case .resuming(let turn): lastResuming = turn.turnID
-    case .claim, .planned, .started: break
+      return trim(envelope)
+    }
+    if envelope.isType("TurnAccepted.v1") {
+      guard case .accepted(let turn) = JournalRecord(envelope) else { return unknownRecords += 1 }
+      accepted.append(turn)
+      open[turnID] = (turn, [kept])
+      return
+    }
+    open[turnID]?.kept.append(kept)
+    if envelope.isType("StepFinished.v1") {
+      takeovers[turnID] = nil
+    } else if envelope.isType("TurnResuming.v1") {
+      lastResuming = turnID
+    } else if envelope.isType("TurnEnded.v1") {
+      end(turnID, at: polled.offset, envelope)
     }
   }
 
-  private mutating func trim(_ mark: PublishedMark?) {
-    guard let mark else { return }
-    unpublished.removeAll { $0.offset < mark.journal }
+  private mutating func end(
+    _ turnID: ULID, at offset: UInt64, _ envelope: EnvelopeScanner
+  ) {
+    let scanner = envelope.scanner
+    let status = scanner.member("status", in: envelope.payload)
+      .flatMap { scanner.string($0) }.flatMap { TurnStatus(rawValue: $0) }
+    ends[turnID] = (status ?? .failed, offset)
+    open[turnID] = nil
+    takeovers[turnID] = nil
+    trim(envelope)
   }
 
-  private static func entry(
-    _ record: JournalRecord, _ polled: PolledRecord, _ envelope: EnvelopeScanner
-  ) -> Entry {
-    let time = envelope.text(envelope.timestamp).flatMap { Timestamp(rfc3339: $0) }
-    return Entry(
-      offset: polled.offset,
-      envelope: EventEnvelope(
-        eventID: envelope.eventID, type: record.eventType, timestamp: time ?? polled.appendTime,
-        traceID: envelope.text(envelope.traceID) ?? "",
-        tenantID: envelope.text(envelope.tenantID), sessionID: envelope.text(envelope.sessionID)),
-      record: record,
-      payload: Array(polled.payloadBytes[envelope.payload]))
+  /// Forgets what is published, by the mark that the record carries.
+  private mutating func trim(_ envelope: EnvelopeScanner) {
+    guard let range = envelope.scanner.member("published", in: envelope.payload),
+      let mark = envelope.scanner.integer(range)
+    else { return }
+    unpublished.removeAll { $0.offset < UInt64(max(0, mark)) }
+  }
+
+  // MARK: What is left at the end
+
+  var openTurnIDs: Set<ULID> { Set(open.keys) }
+
+  func openTurn(_ turnID: ULID) -> OpenTurn? {
+    open[turnID].map {
+      OpenTurn(accepted: $0.accepted, entries: $0.kept.compactMap(Self.entry))
+    }
+  }
+
+  var unpublishedTurnIDs: Set<ULID> { Set(unpublished.compactMap(\.turnID)) }
+
+  /// Records above the last published mark, in order.
+  func unpublishedEntries() -> [Entry] { unpublished.compactMap(Self.entry) }
+
+  private static func entry(_ kept: Kept) -> Entry? {
+    kept.bytes.withUnsafeBytes { bytes in
+      guard let envelope = EnvelopeScanner(bytes), let record = JournalRecord(envelope) else {
+        return nil
+      }
+      let time = envelope.text(envelope.timestamp).flatMap { Timestamp(rfc3339: $0) }
+      return Entry(
+        envelope: EventEnvelope(
+          eventID: envelope.eventID, type: record.eventType, timestamp: time ?? kept.appendTime,
+          traceID: envelope.text(envelope.traceID) ?? "",
+          tenantID: envelope.text(envelope.tenantID),
+          sessionID: envelope.text(envelope.sessionID)),
+        record: record, payload: Array(bytes[envelope.payload]))
+    }
   }
 }

@@ -33,8 +33,9 @@ package final class PartitionJournal {
   package private(set) var settledInputs: InputOffsets
   /// Called when `settledInputs` has advanced.
   package var onInputsSettled: (() -> Void)?
-  /// Called when an acknowledgement shows that somebody else has written here.
-  package var onLost: (() -> Void)?
+  /// Called when the partition can be written no more, with the reason: somebody else has taken it,
+  /// or the bus refuses for good.
+  package var onLost: ((String) -> Void)?
 
   private let events: EventPublisherSubscriber
   private let timers: any TimerService
@@ -182,12 +183,18 @@ package final class PartitionJournal {
 
   private func flush() {
     guard !isAppending, !isClosed else { return }
-    let entries = waiting
-    let ready = outgoing.prefix { $0.needs <= settled }
+    var room = EngineLimits.appendBytes
+    // At least one goes, however large.
+    func fits(_ record: BusRecord) -> Bool {
+      defer { room -= record.payload.count }
+      return room == EngineLimits.appendBytes || record.payload.count <= room
+    }
+    let entries = Array(waiting.prefix { fits($0.record) })
+    let ready = outgoing.prefix { $0.needs <= settled && fits($0.record) }
     guard !entries.isEmpty || !ready.isEmpty else { return answerIdle() }
     publishTimer?.cancel()
     publishTimer = nil
-    waiting.removeAll(keepingCapacity: true)
+    waiting.removeFirst(entries.count)
     outgoingInFlight = Array(ready)
     outgoing.removeFirst(ready.count)
     isAppending = true
@@ -208,30 +215,62 @@ package final class PartitionJournal {
     events.bus.append(batches) { [self] result in
       switch result {
       case .success(let offsets): appended(entries, offsets)
-      case .failure: retry(entries, ready)
+      case .failure(let error): retry(entries, ready, after: error)
       }
     }
   }
 
   private func appended(_ entries: [Entry], _ offsets: [UInt64]) {
+    // D8: an acknowledgement at the end of our own last append proves that nobody came between.
+    guard !entries.isEmpty, offsets[0] != endOffset else {
+      return settle(entries, at: entries.indices.map { endOffset + UInt64($0) }, end: endOffset)
+    }
+    readBetween(entries, first: offsets[0])
+  }
+
+  /// Reads what lies between our last append and this one: repeats of our own, from an append that
+  /// failed and was kept all the same, are skipped (the first counts); a claim ends the ownership.
+  private func readBetween(_ entries: [Entry], first: UInt64) {
+    var seen: [ULID: UInt64] = [:]
+    var isOurs = first > endOffset
+    events.readAll(
+      TopicPartition(.journal, partition), from: endOffset,
+      { [stamp] record in
+        guard record.offset < first else { return false }
+        guard let envelope = EnvelopeScanner(record.payloadBytes),
+          envelope.owner?.claim == stamp.claim
+        else {
+          isOurs = false
+          return false
+        }
+        seen[envelope.eventID] = seen[envelope.eventID] ?? record.offset
+        return true
+      },
+      completion: { [self] result in
+        guard case .success = result, isOurs else {
+          close()
+          onLost?("another node has taken the partition")
+          return
+        }
+        let offsets = entries.enumerated().map { index, entry in
+          seen[entry.record.eventID] ?? first + UInt64(index)
+        }
+        settle(entries, at: offsets, end: first)
+      })
+  }
+
+  /// `end` is where the append that held `entries` began.
+  private func settle(_ entries: [Entry], at offsets: [UInt64], end: UInt64) {
     isAppending = false
     outgoingInFlight = []
     guard !isClosed else { return }
-    // D8: an acknowledgement at the end of our own last append proves that nobody came between.
-    if !entries.isEmpty, offsets[0] != endOffset {
-      close()
-      onLost?()
-      return
-    }
+    endOffset = end + UInt64(entries.count)
     settled += UInt64(entries.count)
     if let consumed = entries.last?.consumed, consumed != settledInputs {
       settledInputs = consumed
       onInputsSettled?()
     }
-    for entry in entries {
-      endOffset += 1
-      entry.onSettled?(endOffset - 1)
-    }
+    for (entry, offset) in zip(entries, offsets) { entry.onSettled?(offset) }
     // Ends go out at once, with everything before them; the rest waits a moment for company.
     if !waiting.isEmpty || entries.contains(where: \.isUrgent) || !idleWaiters.isEmpty {
       scheduleFlush()
@@ -241,9 +280,16 @@ package final class PartitionJournal {
   }
 
   /// The bus has no space or is gone for now: the same records again, before anything newer.
-  private func retry(_ entries: [Entry], _ ready: [Outgoing]) {
+  private func retry(_ entries: [Entry], _ ready: [Outgoing], after error: BusError) {
     guard !isClosed else { return }
-    metrics.appendRetries.add()
+    switch error {
+    case .diskFull, .unavailable: metrics.appendRetries.add()
+    case .recordTooLarge, .unknownPartition, .damaged:
+      // No later attempt can succeed, and nothing newer may go before it.
+      close()
+      onLost?("the journal cannot be written: \(error)")
+      return
+    }
     timers.schedule(after: EngineLimits.appendRetryDelay) { [weak self] in
       guard let self, !isClosed else { return }
       append(entries, ready)

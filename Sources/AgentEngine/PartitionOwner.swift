@@ -7,6 +7,14 @@ final class PartitionOwner {
   let partition: Int
   /// Nil until the partition has been taken.
   var journal: PartitionJournal?
+  /// The claim is settled.
+  var isClaimed = false
+  /// What came while nobody owned the partition is taken.
+  var hasRead = false
+  /// Turns may run.
+  var isOpen: Bool { isClaimed && hasRead }
+  /// Sessions whose next turn waits for that, in the order they were let through.
+  var sessionsToRun: [SessionState] = []
   /// Why it serves nobody; nil while it does.
   var fault: String?
   /// Turns whose TurnEvent is acknowledged and whose turn it is not yet, by offset.

@@ -79,10 +79,17 @@ package struct PlanExecutor {
           "the model asked for tools in more than \(options.toolRoundsMax) rounds "
             + "(engine.tool_rounds_max)"))
     }
+    guard calls.count <= EngineLimits.toolCallsMax else {
+      return .fail(
+        TurnFailure(
+          .planInvalid,
+          "the model asked for \(calls.count) tool calls at once; at most "
+            + "\(EngineLimits.toolCallsMax) are run"))
+    }
     var steps: [PlannedStep] = []
     var index = turn.steps.count
     let last = turn.answerStep?.planned.index ?? 0
-    for call in calls.prefix(EngineLimits.toolCallsMax) {
+    for call in calls {
       steps.append(
         PlannedStep(
           stepID: makeID(), index: index, type: .tool,

@@ -46,8 +46,8 @@ final class SessionState {
     principal.subject == other.subject && principal.tenantID == other.tenantID
   }
 
-  /// Turns that wait or are about to, beside the running one.
-  var waiting: Int { max(0, queue.count + unconfirmed + (running == nil ? 0 : 1) - 1) }
+  /// Turns that run, wait, or are about to.
+  var unended: Int { queue.count + unconfirmed + (running == nil ? 0 : 1) }
 
   func index(of turnID: ULID) -> Int? { turns.lastIndex { $0.turnID == turnID } }
 

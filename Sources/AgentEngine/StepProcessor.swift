@@ -66,7 +66,9 @@ final class StepProcessor {
     }
     execution.timeout = timers.schedule(after: options.stepTimeout) { [self] in
       execution.cancellable?.cancel()
-      finish(failed(execution, TurnFailure(.stepTimeout, timeoutText)))
+      var outcome = failed(execution, TurnFailure(.stepTimeout, timeoutText))
+      if !execution.text.isEmpty { outcome.output = Self.partial(execution.text) }
+      finish(outcome)
     }
     switch execution.step.type {
     case .memory: runMemory(job, finish)
@@ -196,6 +198,9 @@ final class StepProcessor {
             execution,
             TurnFailure(.providerNotFound, "no configured provider serves the model or route")))
       }
+    }
+    execution.promptTokens = request.messages.reduce(0) {
+      $0 + ContextManager.tokens(in: $1.text)
     }
     execution.cancellable = services.providers.generate(request) { [self] event in
       switch event {

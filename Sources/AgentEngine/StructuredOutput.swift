@@ -32,10 +32,11 @@ enum StructuredOutput {
   /// Models like to put JSON into one Markdown code fence; exactly one enclosing fence is taken off.
   static func withoutFence(_ answer: String) -> String {
     let text = trimmed(answer[...])
-    guard text.hasPrefix("```"), text.hasSuffix("```"), text.utf8.count >= 6,
-      let firstLineEnd = text.firstIndex(where: \.isNewline)
-    else { return String(text) }
-    let body = text[text.index(after: firstLineEnd)...].dropLast(3)
+    guard text.hasPrefix("```"), text.hasSuffix("```"), text.utf8.count >= 6 else {
+      return String(text)
+    }
+    // The language's name, on the fence's own line or before the value.
+    let body = text.dropFirst(3).dropLast(3).drop { $0.isLetter || $0.isNumber }
     return body.contains("```") ? String(text) : String(trimmed(body))
   }
 

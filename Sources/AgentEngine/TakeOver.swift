@@ -28,12 +28,16 @@ final class TakeOver {
   private let metrics: EngineMetrics
   private let options: EngineOptions
   private let streams: StreamReader
+  private let onClaimed: () -> Void
   private var fold = PartitionFold()
 
+  /// `onClaimed` is called once the claim is settled. Before that nothing may be shown: should the
+  /// process die now, the next owner takes the same epoch, and clients could not tell them apart.
   init(
     partition: Int, events: EventPublisherSubscriber, timers: any TimerService,
-    metrics: EngineMetrics, options: EngineOptions
+    metrics: EngineMetrics, options: EngineOptions, onClaimed: @escaping () -> Void
   ) {
+    self.onClaimed = onClaimed
     self.partition = partition
     self.events = events
     self.timers = timers
@@ -61,8 +65,7 @@ final class TakeOver {
   private func readStreams(
     journalEnd: UInt64, _ completion: @escaping (Result<Outcome, BusError>) -> Void
   ) {
-    var turnIDs = Set(fold.open.keys)
-    turnIDs.formUnion(fold.unpublished.compactMap { $0.record.turnID })
+    let turnIDs = fold.openTurnIDs.union(fold.unpublishedTurnIDs)
     let start = fold.accepted.filter { turnIDs.contains($0.turnID) }.map(\.responsesOffset).min()
     guard let start else {
       return claim(journalEnd: journalEnd, [:], [], completion)
@@ -71,7 +74,8 @@ final class TakeOver {
       switch result {
       case .failure(let error): completion(.failure(error))
       case .success(let streams):
-        let order = fold.accepted.filter { fold.open[$0.turnID] != nil }
+        let open = fold.openTurnIDs
+        let order = fold.accepted.filter { open.contains($0.turnID) }
         readRequests(order, 0, []) { [self] result in
           switch result {
           case .failure(let error): completion(.failure(error))
@@ -114,10 +118,11 @@ final class TakeOver {
       endOffset: journalEnd, events: events, timers: timers, metrics: metrics)
     journal.record(
       .claim(claim),
-      PartitionJournal.Labels(traceID: events.makeTraceID(), tenantID: nil, sessionID: nil))
+      PartitionJournal.Labels(traceID: events.makeTraceID(), tenantID: nil, sessionID: nil)
+    ) { [onClaimed] _ in onClaimed() }
     let streams = publishAgain(on: journal, streams, epoch: epoch)
     let open = requests.compactMap { request -> OpenTurn? in
-      guard let turn = fold.open[request.turnID] else { return nil }
+      guard let turn = fold.openTurn(request.turnID) else { return nil }
       return OpenTurn(
         request: request, accepted: turn.accepted, entries: turn.entries,
         stream: streams[request.turnID] ?? TurnStream(epoch: epoch))
@@ -135,7 +140,7 @@ final class TakeOver {
     on journal: PartitionJournal, _ read: [ULID: TurnStream], epoch: UInt64
   ) -> [ULID: TurnStream] {
     var streams = read
-    for entry in fold.unpublished {
+    for entry in fold.unpublishedEntries() {
       if let (topic, type) = entry.record.publishedAs {
         journal.republish(topic, record(entry, topic, type, entry.payload))
       }

@@ -68,6 +68,11 @@ package struct TurnMachine {
       guard steps.indices.contains(started.step.index) else { return }
       steps[started.step.index].phase = .running
       steps[started.step.index].attempts = started.attempt
+      if started.attempt > 1, started.step.type == .llm {
+        // The call of a lost owner may be billed; what it cost is known to the provider alone.
+        usage.retries += 1
+        usage.estimated = true
+      }
     case .finished(let finished):
       guard steps.indices.contains(finished.index), steps[finished.index].outcome == nil else {
         return
@@ -99,12 +104,7 @@ package struct TurnMachine {
     for index in steps.indices where steps[index].isRunning {
       steps[index].phase = .pending
       switch effect(steps[index].planned) {
-      case .read, .idempotent:
-        if steps[index].planned.type == .llm {
-          // The lost call may be billed; what it cost is known to the provider alone.
-          usage.estimated = true
-          usage.retries += 1
-        }
+      case .read, .idempotent: break
       case .effectful: unknownEffects.insert(index)
       }
     }
@@ -244,13 +244,17 @@ package struct TurnMachine {
   private var intermediateMessages: [ChatMessage] {
     var messages: [ChatMessage] = []
     var open: [ToolCall] = []
+    var room = EngineLimits.historyResultBytes
     for step in steps {
       switch step.outcome?.output {
       case .message(let text, let calls, _, _) where !calls.isEmpty:
         messages.append(ChatMessage(.assistant, text, toolCalls: calls))
         open = calls
       case .toolResult(let id, let content):
-        messages.append(ChatMessage(.tool, content, toolCallID: id))
+        let fits = content.utf8.count <= room
+        if fits { room -= content.utf8.count }
+        messages.append(
+          ChatMessage(.tool, fits ? content : "(left out: too large)", toolCallID: id))
         open.removeAll { $0.id == id }
       default: break
       }

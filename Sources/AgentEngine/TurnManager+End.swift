@@ -5,10 +5,11 @@ import Events
 
 extension TurnManager {
   func armDeadline(_ live: LiveTurn) {
-    let left = live.request.deadline.microseconds &- now.microseconds
-    let delay = Nanoseconds(max(0, left) &* 1_000)
+    let left = max(.zero, live.request.deadline.since(now))
+    let delay = min(left, EngineLimits.timerMax)
     live.deadlineTimer = timers.schedule(after: delay) { [self, weak live] in
       guard let live else { return }
+      guard left <= delay else { return armDeadline(live) }
       cancel(
         live, TurnFailure(.deadlineExceeded, "the turn's deadline has passed", retryable: false))
     }
@@ -18,17 +19,16 @@ extension TurnManager {
   func cancel(_ live: LiveTurn, _ failure: TurnFailure) {
     guard !live.isEnding else { return }
     flushText(live)
-    let texts = live.executions.mapValues(\.text)
-    let started = live.executions.mapValues(\.startedAt)
-    for execution in live.executions.values { execution.abort() }
+    let cut = live.executions
+    for execution in cut.values { execution.abort() }
     live.executions = [:]
     let clock = timers.clock.monotonic()
     let records = live.machine.cancellation(failure, at: now, nodeTime: nodeTime(live)) { index in
-      let text = texts[index] ?? ""
+      let text = cut[index]?.text ?? ""
       return StepOutcome(
         status: .cancelled, output: text.isEmpty ? .none : StepProcessor.partial(text),
-        failure: failure, usage: Self.estimate(text),
-        duration: started[index].map { clock - $0 } ?? .zero)
+        failure: failure, usage: Self.estimate(cut[index]),
+        duration: cut[index].map { clock - $0.startedAt } ?? .zero)
     }
     for record in records {
       if case .ended(let end) = record {
@@ -39,11 +39,12 @@ extension TurnManager {
     }
   }
 
-  /// A call that was aborted tells no usage: what was seen of it is estimated.
-  private static func estimate(_ text: String) -> Usage {
+  /// A call that was aborted tells no usage: it is estimated from its prompt and what it said.
+  private static func estimate(_ execution: StepExecution?) -> Usage {
     var usage = Usage()
-    guard !text.isEmpty else { return usage }
-    usage.tokensOut = ContextManager.tokens(in: text)
+    guard let execution, execution.promptTokens > 0 else { return usage }
+    usage.tokensIn = execution.promptTokens
+    usage.tokensOut = execution.text.isEmpty ? 0 : ContextManager.tokens(in: execution.text)
     usage.estimated = true
     return usage
   }
@@ -78,7 +79,10 @@ extension TurnManager {
     live.subscribers = []
     remember(live, end, offset)
     count(live, end)
+    let waiters = live.endWaiters
+    live.endWaiters = []
     leave(live)
+    for waiter in waiters { waiter() }
   }
 
   private func remember(_ live: LiveTurn, _ end: TurnEnded, _ offset: UInt64) {
@@ -93,8 +97,7 @@ extension TurnManager {
   }
 
   private func count(_ live: LiveTurn, _ end: TurnEnded) {
-    let duration = Nanoseconds(
-      (end.finishedAt.microseconds - end.createdAt.microseconds) &* 1_000)
+    let duration = end.finishedAt.since(end.createdAt)
     let hasRun = live.startedAt != nil
     metrics.turnEnded(
       end.status, duration: duration, overhead: hasRun ? nodeTime(live) : nil)
@@ -164,11 +167,21 @@ extension TurnManager {
 
   private func release(_ completion: @escaping () -> Void) {
     var left = partitions.count
-    func done() {
-      left -= 1
-      if left == 0 { completion() }
-    }
     guard left > 0 else { return completion() }
+    let giveUp = timers.schedule(after: EngineLimits.releaseTimeout) { [self] in
+      guard left > 0 else { return }
+      left = 0
+      for owner in partitions { owner.journal?.close() }
+      logger.warning("stopped with records that are not on the log; the next start goes on")
+      completion()
+    }
+    func done() {
+      guard left > 0 else { return }
+      left -= 1
+      guard left == 0 else { return }
+      giveUp.cancel()
+      completion()
+    }
     for owner in partitions {
       guard let journal = owner.journal, owner.fault == nil else {
         timers.schedule(after: .zero, done)

@@ -78,7 +78,8 @@ extension TurnManager {
   private func loadHistory(_ live: LiveTurn, _ execution: StepExecution) {
     guard execution.step.type == .llm else { return run(live, execution, []) }
     history.recent(
-      of: live.session, tokens: processor.historyBudget(of: live.machine.personality)
+      before: live.turnID, of: live.session,
+      tokens: processor.historyBudget(of: live.machine.personality)
     ) { [self, weak live] result in
       guard let live, !execution.isOver else { return }
       switch result {

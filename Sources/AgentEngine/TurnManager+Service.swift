@@ -123,7 +123,9 @@ extension TurnManager: TurnService {
         later { completion(result.map { ($0, hadEnded) }) }
       }
     }
-    guard let running = live[turnID], !running.isEnding else { return answer(true) }
+    guard let running = live[turnID] else { return answer(true) }
+    // Its end is on the way to the log: what it came to is told once it is there.
+    guard !running.isEnding else { return running.endWaiters.append { answer(true) } }
     let payload: JSON = [
       "turn_id": .string(turnID.description), "reason": "requested",
       "principal": principal.json,
@@ -139,6 +141,7 @@ extension TurnManager: TurnService {
       case .success(let offsets):
         consumeControl(owner(of: session), through: offsets[0])
         guard let running = live[turnID] else { return answer(true) }
+        guard !running.isEnding else { return running.endWaiters.append { answer(true) } }
         cancel(running, TurnFailure(.cancelled, "the turn was cancelled", retryable: false))
         answer(false)
       }

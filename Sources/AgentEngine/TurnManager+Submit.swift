@@ -92,7 +92,7 @@ extension TurnManager {
       throw Problem(
         .busUnavailable, "the session's partition does not serve: \(fault)", retryAfterSeconds: 5)
     }
-    guard session.waiting < options.queueMax || session.running == nil else {
+    guard session.unended <= options.queueMax else {
       throw Problem(
         .queueFull,
         "the session has \(options.queueMax) turns waiting already (engine.queue_max)",
@@ -130,6 +130,8 @@ extension TurnManager {
           TurnAdmission(turnID: request.turnID, sessionID: session.id, replayed: false))
       case .failure(let error):
         if let key = request.idempotencyKey { session.idempotency[key] = nil }
+        // A session begins with its first turn on the log, whoever's that will be.
+        if session.turns.isEmpty, session.unconfirmed == 0 { sessions[session.id] = nil }
         answer = .failure(Problem(error))
       }
       completion(answer)
@@ -160,10 +162,14 @@ extension TurnManager {
       { [self] record in
         owner.confirmed[record.offset] = nil
         guard record.offset >= owner.consumed.requests else { return true }
-        if let request = TurnRequest(record: record) {
-          take(request, at: record.offset, appended: record.appendTime, owner)
+        guard let request = TurnRequest(record: record) else {
+          refuse(record, owner, reason: "no_turn_event")
+          return true
+        }
+        if partition(ofSession: request.sessionID, count: partitions.count) != owner.partition {
+          refuse(record, owner, reason: "wrong_partition")
         } else {
-          refuse(record, owner)
+          take(request, at: record.offset, appended: record.appendTime, owner)
         }
         return true
       },
@@ -186,13 +192,15 @@ extension TurnManager {
       return
     }
     if let key = request.idempotencyKey {
+      session.forgetKeys(
+        before: request.createdAt.adding(Nanoseconds(-EngineLimits.idempotencyKept.count)))
       if let known = session.idempotency[key], known.turnID != request.turnID { return }
       session.idempotency[key] = SessionState.IdempotentTurn(
         turnID: request.turnID, bodyDigest: request.bodyDigest, createdAt: request.createdAt)
     }
     accept(request, at: offset, session, journal)
-    let age = Nanoseconds((appended.microseconds - request.createdAt.microseconds) &* 1_000)
-    if age > EngineLimits.staleAfter, let live = live[request.turnID] {
+    if appended.since(request.createdAt) > EngineLimits.staleAfter, let live = live[request.turnID]
+    {
       end(live, TurnFailure(.staleTurn, "the turn was older than 24 h when it came"))
     }
     runNext(in: session)
@@ -227,11 +235,11 @@ extension TurnManager {
     }
   }
 
-  /// A record that is no TurnEvent goes to the dead letters with its reason (SYSTEM, "Events").
-  private func refuse(_ record: PolledRecord, _ owner: PartitionOwner) {
+  /// What is no turn of this partition goes to the dead letters with its reason (SEMANTICS D2).
+  private func refuse(_ record: PolledRecord, _ owner: PartitionOwner, reason: String) {
     owner.consumed.requests = record.offset + 1
     let payload: JSON = [
-      "reason": "no_turn_event", "topic": .string(Topic.turnsRequests.name),
+      "reason": .string(reason), "topic": .string(Topic.turnsRequests.name),
       "partition": .int(Int64(owner.partition)), "offset": .int(Int64(record.offset)),
       "data_base64": .string(Base64.encode(record.payloadBytes)),
     ]

@@ -81,7 +81,11 @@ package final class TurnManager {
     for owner in partitions {
       let takeOver = TakeOver(
         partition: owner.partition, events: events, timers: timers, metrics: metrics,
-        options: options)
+        options: options,
+        onClaimed: { [self] in
+          owner.isClaimed = true
+          open(owner)
+        })
       takeOver.run { [self] result in
         switch result {
         case .success(let outcome): take(owner, outcome) { done(owner, $0) }
@@ -95,9 +99,11 @@ package final class TurnManager {
     _ owner: PartitionOwner, _ outcome: TakeOver.Outcome, completion: @escaping (BusError?) -> Void
   ) {
     owner.journal = outcome.journal
-    outcome.journal.onLost = { [weak self, weak owner] in
-      owner?.fault = "another node has taken the partition"
-      self?.logger.error("partition lost", ["partition": .int(Int64(owner?.partition ?? -1))])
+    outcome.journal.onLost = { [weak self, weak owner] reason in
+      owner?.fault = reason
+      self?.logger.error(
+        "partition lost",
+        ["partition": .int(Int64(owner?.partition ?? -1)), "reason": .string(reason)])
     }
     outcome.journal.onInputsSettled = { [weak self, weak owner] in
       if let self, let owner { scheduleOffset(owner) }
@@ -105,15 +111,23 @@ package final class TurnManager {
     restore(owner, outcome.fold)
     for (turnID, stream) in outcome.ended { endedStreams.insert(stream, for: turnID) }
     for turn in outcome.open { resume(turn, owner, outcome.takeovers) }
-    resumeNextAlone(owner)
-    for session in sessions.values where session.partition == owner.partition {
-      runNext(in: session)
-    }
-    // Only then does it know what it was sent while nobody owned it.
+    // What it was sent while nobody owned it comes first: a turn may have been cancelled.
     catchUp(owner) { [self] error in
       if let error { return completion(error) }
-      readControl(owner, completion: completion)
+      readControl(owner) { [self] error in
+        owner.hasRead = error == nil
+        open(owner)
+        completion(error)
+      }
     }
+  }
+
+  private func open(_ owner: PartitionOwner) {
+    guard owner.isOpen else { return }
+    resumeNextAlone(owner)
+    let waiting = owner.sessionsToRun
+    owner.sessionsToRun = []
+    for session in waiting { runNext(in: session) }
   }
 
   /// Rebuilds what is known of sessions and their turns.
@@ -172,6 +186,7 @@ package final class TurnManager {
         owner.aloneQueue.append(live)
       }
     }
+    runNext(in: session)
   }
 
   /// The first record of a new epoch is a reset, unless publishing again has opened it already.
@@ -191,7 +206,9 @@ package final class TurnManager {
 
   /// Resumes the next of the turns that are resumed one at a time, once it is on the log.
   func resumeNextAlone(_ owner: PartitionOwner) {
-    guard owner.alone == nil, let journal = owner.journal, !owner.aloneQueue.isEmpty else {
+    owner.aloneQueue.removeAll(where: \.isEnding)
+    guard owner.isOpen, owner.alone == nil, let journal = owner.journal, !owner.aloneQueue.isEmpty
+    else {
       return
     }
     let live = owner.aloneQueue.removeFirst()
@@ -242,6 +259,8 @@ package final class TurnManager {
 
   /// Starts the session's next turn when none is running.
   func runNext(in session: SessionState) {
+    let owner = owner(of: session)
+    guard owner.isOpen else { return owner.sessionsToRun.append(session) }
     guard session.running == nil, !isDraining, let next = session.queue.first,
       !next.resumesAlone, !next.isEnding
     else { return }

@@ -10,6 +10,15 @@ package struct Timestamp: Hashable, Comparable, Sendable {
     left.microseconds < right.microseconds
   }
 
+  /// The span from `earlier` to this; negative when this comes first. Centuries are cut to the 292
+  /// years that nanoseconds can count.
+  package func since(_ earlier: Timestamp) -> Nanoseconds {
+    let (span, isBeyond) = microseconds.subtractingReportingOverflow(earlier.microseconds)
+    let limit = Int64.max / 1_000
+    guard !isBeyond else { return Nanoseconds((microseconds < 0 ? -limit : limit) * 1_000) }
+    return Nanoseconds(min(max(span, -limit), limit) * 1_000)
+  }
+
   package func adding(_ duration: Nanoseconds) -> Timestamp {
     Timestamp(microseconds: microseconds &+ duration.count / 1_000)
   }

@@ -14,6 +14,13 @@ final class NameResolver {
     _ host: String, port: UInt16,
     completion: @escaping (Result<[SocketAddress], TransportFailure>) -> Void
   ) {
+    // RFC 6761, section 6.3: such names never leave the machine, and not every resolver knows.
+    if host == "localhost" || host.hasSuffix(".localhost") {
+      return loop.enqueue {
+        completion(
+          .success([.ipv4(host: "127.0.0.1", port: port), .ipv6(host: "::1", port: port)]))
+      }
+    }
     do throws(SideThreads.QueueFull) {
       try threads.run({ Self.lookUp(host, port) }, on: loop, completion: completion)
     } catch {

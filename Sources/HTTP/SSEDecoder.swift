@@ -52,6 +52,7 @@ package struct SSEDecoder {
   package mutating func feed(
     _ bytes: UnsafeRawBufferPointer, _ onEvent: (SSEEvent) -> Void
   ) throws(SSEFailure) {
+    guard !bytes.isEmpty else { return }
     var start = byteOrderMark.skip(bytes)
     if skipsLineFeed, start < bytes.count {
       skipsLineFeed = false

@@ -145,6 +145,17 @@ import Testing
     #expect(outcome.errors.contains("void"))
   }
 
+  @Test func anAnswerCannotDriveTheTerminal() {
+    let answer = "a\u{1B}]0;title\u{07}\r\u{9B}2J\tb\nü"
+    for isTerminal in [true, false] {
+      var run = ProgramRun()
+      run.outputIsTerminal = isTerminal
+      run.answer = { _ in FakeReply(pieces: EventText.turn(answer: [answer])) }
+      let shown = "a\u{FFFD}]0;title\u{FFFD}\u{FFFD}\u{FFFD}2J\tb\nü\n"
+      #expect(run.run("ask", "hello").output == (isTerminal ? shown : answer + "\n"))
+    }
+  }
+
   @Test func whoeverClosesThePipeHadEnough() {
     var run = ProgramRun()
     run.outputFailure = .closed

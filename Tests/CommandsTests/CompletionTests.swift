@@ -57,7 +57,8 @@ import Testing
       (["kfm", "to"], "topics"), (["kfm", "topics", "t"], "tail"),
       (["kfm", "topics", "tail", "agent.tur"], "agent.turns.requests"),
       (["kfm", "topics", "tail", "x", "--from", "l"], "last"),
-      (["kfm", "completions", "f"], "fish"),
+      (["kfm", "completions", "f"], "fish"), (["kfm", "packs", "validate", "/us"], "/usr"),
+      (["kfm", "serve", "--config", "/et"], "/etc"),
     ]
     for (words, expected) in cases {
       let call = "COMP_WORDS=(\(words.joined(separator: " "))); COMP_CWORD=\(words.count - 1)"

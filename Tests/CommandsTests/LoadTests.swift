@@ -3,6 +3,7 @@
 // Not shown here: that the loop wakes in time.
 import Base
 import Commands
+import Glibc
 import Testing
 
 @Suite struct LoadTests {
@@ -67,6 +68,23 @@ import Testing
       #expect(report[row]?["count"]?.int == 20)
       #expect(report[row]?["p99.9"]?.int != nil)
     }
+  }
+
+  /// The first answer takes 100 ms, and everything behind it waits: turns that were due meanwhile
+  /// have waited too, although each of them is answered at once.
+  @Test func aStallCountsForEveryTurnThatWasDue() throws {
+    var run = ProgramRun()
+    var isFirst = true
+    run.answer = { _ in
+      if isFirst { usleep(100_000) }
+      isFirst = false
+      return FakeReply(pieces: EventText.turn(answer: ["a"]))
+    }
+    let outcome = run.run("load", "--rate", "200", "--duration", "100ms", "--json")
+    let report = try JSON(parsing: outcome.output)
+    #expect(report["turn_us"]?["count"]?.int == 20)
+    #expect(try #require(report["turn_us"]?["p50"]?.int) >= 40_000)
+    #expect(try #require(report["start_late_us"]?["p50"]?.int) >= 40_000)
   }
 
   @Test func failuresAreCountedByTheirCode() throws {

@@ -128,6 +128,7 @@ private let chunkedBodies: [(String, String?)] = [
   ("3\rabc\r\n", nil), ("3\r\nabcd\r\n", nil), ("3\r\nabc\n0\r\n\r\n", nil),
   ("3\r\nabc\r0\r\n\r\n", nil), ("fffffffffffffffff\r\n", nil),
   ("0000000000000003\r\nabc\r\n", nil), ("3;\u{0}\r\nabc\r\n", nil), ("3;a\nb\r\nabc\r\n", nil),
+  ("3\r\nabc\rx0\r\n\r\n", nil), ("3\rxabc\r\n0\r\n\r\n", nil),
   ("0\r\nX : 1\r\n\r\n", nil), ("0\r\nX\r\n\r\n", nil), ("0\r\nX: 1\n\r\n", nil),
   ("0\r\n\n", nil), ("0\r\n folded\r\n\r\n", nil),
 ]

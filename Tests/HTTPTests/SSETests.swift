@@ -40,6 +40,7 @@ private func decode(_ bytes: [UInt8], cuts: [Int] = []) throws(SSEFailure) -> [D
 private let streams: [(String, [DecodedEvent])] = [
   ("data: a\n\n", [.init(data: "a")]),
   ("data:a\r\n\r\n", [.init(data: "a")]),
+  ("data: a\r\ndata: b\r\n\r\n", [.init(data: "a\nb")]),
   ("data: a\r\rdata: b\r\r", [.init(data: "a"), .init(data: "b")]),
   ("data:  a \n\n", [.init(data: " a ")]),
   ("data: a\ndata: b\ndata\ndata:\n\n", [.init(data: "a\nb\n\n")]),

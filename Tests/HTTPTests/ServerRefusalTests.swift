@@ -72,7 +72,10 @@ private func quick(_ change: (inout HTTPLimits) -> Void) -> HTTPLimits {
   }
 
   @Test func moreThanTheLingerLimitIsNotRead() throws {
-    let limits = quick { $0.bodyBytesMax = 1 << 20 }
+    let limits = quick {
+      $0.bodyBytesMax = 1 << 20
+      $0.lingerTimeout = .seconds(60)
+    }
     try withServer(limits) { harness, server in
       let client = try RawClient(harness, server.address)
       client.send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n")

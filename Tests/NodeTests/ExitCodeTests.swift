@@ -76,8 +76,8 @@ extension NodeTests {
 
     @Test func aForbiddenHostIsEight() throws {
       let node = try NodeProcess(provider).start()
-      // Names below localhost lead to this machine (RFC 6761), but are not the node's own.
-      let url = "http://other.localhost:\(node.address.split(separator: ":")[1])"
+      // Another way to write 127.0.0.1, and not a name of the node's.
+      let url = "http://127.1:\(node.address.split(separator: ":")[1])"
       let outcome = try node.command("ask", "hello", environment: ["KFM_URL": url]).wait()
       #expect(outcome.exitCode == 8)
       #expect(outcome.errors.contains("host_forbidden"))

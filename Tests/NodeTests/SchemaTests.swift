@@ -48,8 +48,10 @@ extension NodeTests {
               for what, worse in spoilt(event):
                   if fits(worse): print("accepted:", event["type"], what)
           elif not fits(event):
-              payload = schemas.get(event["type"])
-              why = next((e.message for v, x in [(envelope, event), (payload, event["payload"])] if v for e in v.iter_errors(x)), "no schema")
+              errors = list(envelope.iter_errors(event))
+              if event["type"] in schemas:
+                  errors += schemas[event["type"]].iter_errors(event["payload"])
+              why = errors[0].message if errors else "there is no schema"
               print("refused:", event["type"], why[:200])
       print(events, "events:", " ".join(sorted(types)))
       """

@@ -64,6 +64,7 @@ struct AskCommand: Command {
 
   private func message(_ context: CommandContext) throws(CommandFailure) -> String {
     guard question == "-" else { return question }
+    if context.input.isTerminal { context.say("reading the question; ^D ends it") }
     guard let bytes = context.input.readAll(limit: Self.questionMax) else {
       throw CommandFailure(
         .usage, "standard input cannot be read, or holds more than \(Self.questionMax.sizeText)")

@@ -76,7 +76,9 @@ final class AskSession {
 
   private func perform(_ action: AnswerStream.Action) {
     switch action {
-    case .write(let text): if printsText { context.output.write(text) }
+    case .write(let text):
+      guard printsText else { return }
+      context.output.write(context.output.isTerminal ? TerminalText.safe(text) : text)
     case .breakOff(let notice):
       context.output.line("")
       context.output.flush()

@@ -18,8 +18,10 @@ package enum CompletionScript {
     }
     let commands = table.definitions.map { definition in
       let flags = definition.allFlags.map { "--\($0.name)" }
-      let words = flags + (definition.arguments.first?.kind.candidates ?? [])
-      return "    \(quoted(definition.name))) words=\(quoted(words.joined(separator: " ")));;"
+      let kind = definition.arguments.first?.kind
+      let words = quoted((flags + (kind?.candidates ?? [])).joined(separator: " "))
+      let files = kind == .directory ? " files=-d" : kind == .file ? " files=-f" : ""
+      return "    \(quoted(definition.name))) words=\(words)\(files);;"
     }
     let values = table.definitions.flatMap { definition in
       definition.allFlags.compactMap { flag in bashValue(flag, of: definition) }
@@ -28,7 +30,7 @@ package enum CompletionScript {
       # bash completion of kfm: eval "$(kfm completions bash)"
       _kfm() {
         local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
-        local command=${COMP_WORDS[1]-} words=
+        local command=${COMP_WORDS[1]-} words= files=
         case $command in \(table.groups.joined(separator: "|")))
           [ "$COMP_CWORD" -le 2 ] || command+=" ${COMP_WORDS[2]}";;
         esac
@@ -38,15 +40,18 @@ package enum CompletionScript {
         else
           case "$command $previous" in
       \(values.joined(separator: "\n"))
-          esac
-          case $command in
+          *) case $command in
       \((groups + commands).joined(separator: "\n"))
+          esac;;
           esac
         fi
-        [[ $current == -* || -z $words ]] || COMPREPLY=($(compgen -f -- "$current"))
-        COMPREPLY+=($(compgen -W "$words" -- "$current"))
+        COMPREPLY=($(compgen -W "$words" -- "$current"))
+        if [ -n "$files" ]; then
+          compopt -o filenames 2>/dev/null
+          COMPREPLY+=($(compgen $files -- "$current"))
+        fi
       }
-      complete -o filenames -F _kfm kfm
+      complete -F _kfm kfm
 
       """
   }
@@ -56,14 +61,13 @@ package enum CompletionScript {
   {
     guard let kind = flag.kind else { return nil }
     let place = quoted("\(definition.name) --\(flag.name)")
-    let reply =
+    let offer =
       switch kind {
-      case .file: "compgen -f -- \"$current\""
-      case .directory: "compgen -d -- \"$current\""
-      default:
-        "compgen -W \(quoted(kind.candidates.joined(separator: " "))) -- \"$current\""
+      case .file: "files=-f"
+      case .directory: "files=-d"
+      default: "words=\(quoted(kind.candidates.joined(separator: " ")))"
       }
-    return "      \(place)) COMPREPLY=($(\(reply))); return;;"
+    return "      \(place)) \(offer);;"
   }
 
   // MARK: zsh

@@ -1,6 +1,6 @@
 import Base
 import Configuration
-import Glibc
+import MemoryService
 import Providers
 
 /// Which models there are, and which keys; keys by their names only.
@@ -13,12 +13,9 @@ struct ModelChecks {
 
   func all() -> [HealthCheck] { [providers, localModel, embedder, keys] }
 
+  /// Absolute: what is shown must not depend on where it is read.
   private var directories: [String] {
-    let configured = loaded.node.providers.filter { $0.kind == "local" }.map(\.modelDirectory)
-    let usual = [
-      Path.join(workingDirectory, ".models"), "\(loaded.node.node.dataDirectory)/models",
-    ]
-    return configured.isEmpty ? usual : configured
+    loaded.node.modelDirectories.map { Path.absolute($0, in: workingDirectory) }
   }
 
   private var providers: HealthCheck {
@@ -49,18 +46,18 @@ struct ModelChecks {
   }
 
   private var embedder: HealthCheck {
-    let choice = loaded.node.memory.embedder
-    let found = directories.first { access("\($0)/\(LocalModelFiles.embeddings)", R_OK) == 0 }
-    switch (choice, found) {
-    case ("static", nil):
+    let setting = loaded.node.memory.embedder
+    let source = EmbedderSource(setting: setting, modelDirectories: directories)
+    switch source.map({ ($0.choice, $0.weights) }) {
+    case (.staticWeights, nil)?:
       return HealthCheck(
         "embedder", .fail, "static weights are wanted and not installed", remedy: "make model")
-    case ("auto", nil):
+    case (.automatic, nil)?:
       return HealthCheck(
         "embedder", .warn, "feature hashing: finds words, not meanings", remedy: "make model")
-    case ("auto", let directory?), ("static", let directory?):
-      return HealthCheck("embedder", .ok, "static weights in \(directory)")
-    default: return HealthCheck("embedder", .ok, choice)
+    case (.automatic, let files?)?, (.staticWeights, let files?)?:
+      return HealthCheck("embedder", .ok, "static weights: \(files.weights)")
+    default: return HealthCheck("embedder", .ok, setting)
     }
   }
 

@@ -64,7 +64,7 @@ struct LoadCommand: Command {
       errors.write("\r\(progress) ")
       errors.flush()
     }
-    if context.errors.isTerminal { context.errors.line("") }
+    if context.errors.isTerminal { context.say("") }
     if isJSON { context.output.line(report.json.text) } else { report.write(to: context.output) }
     return try judge(report)
   }

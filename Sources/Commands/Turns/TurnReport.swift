@@ -32,7 +32,7 @@ enum TurnReport {
   static func describe(error: JSON) -> String {
     let code = error["code"]?.string ?? "internal"
     guard let message = error["message"]?.string, !message.isEmpty else { return code }
-    return "\(code): \(message)"
+    return "\(code): \(TerminalText.safe(message))"
   }
 
   /// A price that is unknown is not a price of nothing.

@@ -103,7 +103,7 @@ struct TurnsCommand: Command {
     if let receipt = turn["receipt"] { output.line(TurnReport.receipt(receipt)) }
     if let answer = turn["answer"]?.string {
       output.line("")
-      output.line(answer)
+      output.line(output.isTerminal ? TerminalText.safe(answer) : answer)
     }
   }
 }

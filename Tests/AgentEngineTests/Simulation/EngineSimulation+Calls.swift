@@ -132,6 +132,7 @@ extension EngineSimulation {
     }
     if !fresh, chance(700), let known = pick(idle) { return known }
     let client = SimulatedClient(turnID, model)
+    client.isFresh = fresh
     clients.append(client)
     return client
   }

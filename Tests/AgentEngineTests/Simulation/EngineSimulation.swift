@@ -8,7 +8,7 @@ import Observability
 final class EngineSimulation {
   struct Settings {
     var seed: UInt64
-    var operations = 40
+    var operations = 20
     /// Whether appends may be answered with an error although they were kept (SEMANTICS D8).
     var lies = false
   }
@@ -87,7 +87,10 @@ final class EngineSimulation {
     model.running = [:]
     unanswered = 0
     isUp = false
+    let commit = bus.faults.commit
     (bus, engine) = Self.process(settings.seed, lives, log, timers, world)
+    // A slow disk stays slow.
+    bus.faults.commit = commit
     engine.start { [self] result in
       if case .failure(let error) = result { model.complain("the engine does not start: \(error)") }
       isUp = true
@@ -123,12 +126,16 @@ final class EngineSimulation {
     guard isUp else { return chance(300) ? kill() : () }
     switch number(0...99) {
     case 0..<36: submit(randomSubmission())
-    case 36..<41: (0..<number(2...7)).forEach { _ in submit(randomSubmission()) }
+    case 36..<41:
+      let session = randomSubmission()
+      let isOne = chance(500)
+      for _ in 0..<number(2...7) { submit(isOne ? session : randomSubmission()) }
     case 41..<50: if let turn = pick(order) { cancel(turn) }
     case 50..<64: if let turn = pick(order) { connect(client(of: turn)) }
     case 64..<71: pick(clients)?.disconnect()
     case 71..<80: kill()
-    case 80..<83: drain()
+    case 80..<82: drain()
+    case 82: killAgainAndAgain()
     case 83..<87: fillDisk()
     case 87..<91: slowDown()
     case 91..<94: changePack()
@@ -142,13 +149,24 @@ final class EngineSimulation {
     let whole = number(0...bus.inFlight)
     let tears = whole < bus.inFlight && chance(400)
     model.count("kill")
+    if model.tells { print("kill, \(whole) of \(bus.inFlight) appends kept, tears: \(tears)") }
     if whole > 0 { model.count("kill keeping appends") }
     if tears { model.count("kill tearing an append") }
     if !isUp { model.count("kill during start") }
     end(keeping: whole, tearing: tears)
   }
 
-  private func end(keeping whole: Int, tearing: Bool) {
+  /// Dies whenever it has come up: whose step ran then is to blame in the end.
+  private func killAgainAndAgain() {
+    for _ in 0..<number(4...8) {
+      _ = time.run(within: .seconds(5), until: { isUp })
+      time.run(for: .milliseconds(Int64(number(1...12))))
+      kill()
+    }
+  }
+
+  /// The process ends: the first `whole` appends under way reach the disk.
+  func end(keeping whole: Int, tearing: Bool) {
     timers.isDead = true
     bus.die(keeping: whole, tearing: tearing)
     for client in clients { client.disconnect() }
@@ -167,8 +185,10 @@ final class EngineSimulation {
     guard time.run(within: .seconds(60), until: { isDown }) else {
       return model.complain("drain does not end")
     }
+    // A stop does not wait for ever: on a slow disk the last record may be missing.
+    let isFast = bus.faults.failures == 0 && bus.faults.commit.most < .milliseconds(100)
     for (partition, type) in model.lastJournalType.sorted(by: { $0.key < $1.key })
-    where type != "OwnerReleased.v1" {
+    where isFast && type != "OwnerReleased.v1" {
       model.complain("partition \(partition) was left with \(type)")
     }
     end(keeping: bus.inFlight, tearing: false)
@@ -177,7 +197,9 @@ final class EngineSimulation {
   private func fillDisk() {
     model.count("disk full")
     bus.faults.failures = number(1...4)
-    if settings.lies, chance(500) { bus.faults.liesLeft = 1 }
+    guard settings.lies else { return }
+    bus.faults.liesLeft = number(1...2)
+    model.count("append failed and was kept")
   }
 
   private func slowDown() {
@@ -208,14 +230,13 @@ final class EngineSimulation {
     for client in clients where client.connection == nil && !client.view.isEnded {
       connect(client)
     }
-    for turn in order { connect(client(of: turn, fresh: true)) }
   }
 
   private var isSettled: Bool {
     unanswered == 0
       && acknowledged.keys.allSatisfy {
         model.turns[$0.description]?.stream.view.isEnded == true
-      } && model.turns.values.allSatisfy { !$0.isAccepted || $0.end != nil }
+      } && model.turns.values.allSatisfy { !$0.isAccepted || $0.stream.view.isEnded }
   }
 
   private func checkEnd() {
@@ -223,7 +244,7 @@ final class EngineSimulation {
     checkTurns()
     checkClients()
     checkSessions()
-    guard model.problems.isEmpty else { return }
+    guard model.problems.isEmpty, settings.seed % 3 == 0 else { return }
     // What a new process knows is what the log says.
     drain()
     _ = time.run(within: .seconds(5), until: { isUp })
@@ -249,13 +270,18 @@ final class EngineSimulation {
     time.run(for: .seconds(1))
   }
 
+  /// Whoever was there at the end holds what the log holds. A client whose stream had ended before
+  /// the last owner wrote it anew knows other positions, and the same text.
   private func checkClients() {
     for client in clients {
-      guard let turn = model.turns[client.turnID.description] else { continue }
-      if client.view.items != turn.stream.view.items {
+      guard let stream = model.turns[client.turnID.description]?.stream.view else { continue }
+      if client.view.essence != stream.essence {
         model.complain(
-          "a client of \(client.turnID) holds \(client.view.items.map(\.name)) and the log "
-            + "\(turn.stream.view.items.map(\.name)), or other texts")
+          "a client of \(client.turnID) holds \(client.view.essence) and the log "
+            + "\(stream.essence)")
+      }
+      if client.isFresh, client.view.items != stream.items {
+        model.complain("a new client of \(client.turnID) does not hold what the log holds")
       }
     }
   }

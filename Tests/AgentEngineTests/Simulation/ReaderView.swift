@@ -62,6 +62,22 @@ struct ReaderView {
     items.filter { $0.name == "delta" && $0.stepID == stepID }.map(\.text).joined()
   }
 
+  /// What stands without regard to how it came to: events by name and step, text joined.
+  var essence: [String] {
+    var lines: [String] = []
+    var text = ""
+    for item in items where item.name != "reset" {
+      if item.name == "delta" {
+        text += item.text
+        continue
+      }
+      if !text.isEmpty { lines.append(text) }
+      text = ""
+      lines.append("\(item.name) \(item.stepID)")
+    }
+    return lines
+  }
+
   static func isTerminal(_ name: String) -> Bool {
     name.hasPrefix("turn.") && name != "turn.accepted"
   }

@@ -8,6 +8,8 @@ final class SimulatedClient: TurnStreamSubscriber {
   /// Nil while it is not connected.
   var connection: (any Cancellable)?
   var isConnecting = false
+  /// It came when everything had come to rest.
+  var isFresh = false
   private let model: SimulationModel
 
   init(_ turnID: ULID, _ model: SimulationModel) {

@@ -33,6 +33,8 @@ final class SimulationModel {
   /// Calls that run for a turn now, in the living process.
   var running: [String: Int] = [:]
   private let clock: any Clock
+  /// Prints every record that becomes durable, for whoever looks into one seed.
+  var tells = false
 
   init(clock: any Clock) { self.clock = clock }
 
@@ -56,16 +58,28 @@ final class SimulationModel {
         complain("\(record.type) is no JSON")
         continue
       }
+      if tells { tell(target, first + UInt64(index), record, event, payload) }
       switch target.topic {
       case .turnsRequests: requested(event, payload)
       case .journal:
-        journalIDs.insert(record.eventID.description)
+        // An append that was made again: the first counts (SEMANTICS D8).
+        guard journalIDs.insert(record.eventID.description).inserted else { continue }
         lastJournalType[target.partition] = record.type
-        decided(record.type, payload, target.partition)
+        decided(record.type, event, payload, target.partition)
       default: published(record, event, payload, target.topic)
       }
-      _ = index
     }
+  }
+
+  private func tell(
+    _ target: TopicPartition, _ offset: UInt64, _ record: BusRecord, _ event: JSON, _ payload: JSON
+  ) {
+    let what = payload["event"]?.string ?? record.type
+    let turn = payload["turn_id"]?.string?.suffix(6) ?? ""
+    print(
+      clock.monotonic().milliseconds, "\(target.topic)/\(target.partition)", offset, turn, what,
+      payload["position"]?.string ?? "", event["owner_epoch"]?.int ?? 0,
+      payload["published"]?.int ?? -1)
   }
 
   private func requested(_ event: JSON, _ payload: JSON) {
@@ -77,7 +91,7 @@ final class SimulationModel {
     turnOfMessage[message] = turnID
   }
 
-  private func decided(_ type: String, _ payload: JSON, _ partition: Int) {
+  private func decided(_ type: String, _ event: JSON, _ payload: JSON, _ partition: Int) {
     count(type)
     if type == "OwnerClaim.v1" {
       let epoch = payload["epoch"]?.int ?? 0
@@ -96,7 +110,7 @@ final class SimulationModel {
     switch type {
     case "TurnAccepted.v1": accepted(turnID, payload, partition)
     case "PlanDecided.v1": planned(turnID, payload)
-    case "StepStarted.v1": started(turnID, payload)
+    case "StepStarted.v1": started(turnID, event, payload)
     case "StepFinished.v1": finished(turnID, payload)
     case "TurnEnded.v1": ended(turnID, payload)
     default: break
@@ -120,7 +134,7 @@ final class SimulationModel {
     if (payload["revision"]?.int ?? 0) > 1 { count("revision") }
   }
 
-  private func started(_ turnID: String, _ payload: JSON) {
+  private func started(_ turnID: String, _ event: JSON, _ payload: JSON) {
     let step = payload["step_id"]?.string ?? ""
     let attempt = payload["attempt"]?.int ?? 0
     if turns[turnID]!.finished.contains(step) { complain("finished step \(step) starts again") }
@@ -131,7 +145,8 @@ final class SimulationModel {
     turns[turnID]!.attempts[step] = attempt
     guard let query = Self.query(ofArguments: payload["parameters"]?["tool_call"]?["arguments"])
     else { return }
-    startedAt[query] = clock.wall()
+    // The lease runs from when the record was sent (SEMANTICS D15).
+    startedAt[query] = event["timestamp"]?.string.flatMap { Timestamp(rfc3339: $0) }
     stepOfQuery[query] = (turnID, step)
   }
 
@@ -214,7 +229,11 @@ final class SimulationModel {
       lines.append("\(message["role"]?.string ?? ""): \(message["content"]?.string ?? "")")
     }
     let answer = end["terminal"]?["answer"]?.string ?? ""
-    if !answer.isEmpty { lines.append("assistant: \(answer)") }
+    // Last words that stand beside the calls of a round that was cut short are told once.
+    let last = end["messages"]?.array?.last { $0["role"]?.string == "assistant" }
+    let isTold =
+      end["status"]?.string != "completed" && last?["content"]?.string == answer
+    if !answer.isEmpty, !isTold { lines.append("assistant: \(answer)") }
     return lines
   }
 

@@ -74,7 +74,8 @@ final class SimulationWorld: ProviderInterface, ToolRunner, KnowledgeRetriever,
   }
 
   private func pause() -> Nanoseconds {
-    chance(faults.isSlow) ? .milliseconds(Int64(number(200...3_000)))
+    chance(faults.isSlow)
+      ? .milliseconds(Int64(number(200...3_000)))
       : Nanoseconds(Int64(number(200_000...15_000_000)))
   }
 
@@ -86,7 +87,8 @@ final class SimulationWorld: ProviderInterface, ToolRunner, KnowledgeRetriever,
     model.modelCalled(request)
     calls += 1
     let call = Call()
-    let turnID = request.messages.last { model.turnID(ofMessage: $0.text) != nil }
+    let turnID =
+      request.messages.last { model.turnID(ofMessage: $0.text) != nil }
       .flatMap { model.turnID(ofMessage: $0.text) } ?? ""
     model.running[turnID, default: 0] += 1
     call.onCancel = { [model] in model.running[turnID]! -= 1 }
@@ -154,6 +156,7 @@ final class SimulationWorld: ProviderInterface, ToolRunner, KnowledgeRetriever,
 
   func profile(model: String?, route: String) -> ModelProfile? { ModelProfile() }
   func reachability() -> [(provider: String, reachable: Bool, detail: String)] { [] }
+  func refreshReachability(_ completion: @escaping () -> Void) { completion() }
 
   // MARK: Tools and knowledge
 
