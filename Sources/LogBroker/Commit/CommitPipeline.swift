@@ -289,6 +289,8 @@ extension CommitPipeline {
     stall?.timer?.cancel()
     stall = nil
     logger.info("records are taken again")
+    // This may be the end of the loop's turn: without another one appends would wait for an event.
+    loop.enqueue { [weak self] in self?.commitPending() }
   }
 }
 
