@@ -274,7 +274,8 @@ extension TurnManager {
       "data_base64": .string(Base64.encode(record.payloadBytes)),
     ]
     let letter = EventEnvelope(
-      eventID: publishedEventID(ULID(value: record.id), .deadLetters), type: "DeadLetterEvent.v1", timestamp: now,
+      eventID: publishedEventID(ULID(value: record.id), .deadLetters), type: "DeadLetterEvent.v1",
+      timestamp: now,
       traceID: events.makeTraceID()
     ).record(payload: payload.encoded)
     let target = TopicPartition(.deadLetters, owner.partition)
