@@ -86,6 +86,10 @@ package struct PublishedMark: Sendable, Hashable {
 
 /// A node takes a partition (SEMANTICS D7).
 package struct OwnerClaim: Sendable {
+  /// Attempts are epochs times 2¹⁶ and must fit 64 bits; an owner a second takes longer than there
+  /// is.
+  static let epochMax: Int64 = 1 << 40
+
   package var node: String
   package var claim: UInt128
   package var epoch: UInt64
@@ -113,7 +117,7 @@ package struct OwnerClaim: Sendable {
   init?(json: JSON) {
     guard let node = json["node"]?.string,
       let claim = json["claim"]?.string.flatMap({ UInt128($0, radix: 16) }),
-      let epoch = json["epoch"]?.int, epoch > 0
+      let epoch = json["epoch"]?.int, (1...Self.epochMax).contains(epoch)
     else { return nil }
     self.init(node: node, claim: claim, epoch: UInt64(epoch), takeovers: [:])
     for member in json["takeovers"]?.object?.members ?? [] {

@@ -171,7 +171,7 @@ final class TakeOver {
       republish(stream.records[stream.records.count - 1], entry, journal)
       return
     }
-    guard !stream.records.isEmpty else { return }
+    guard stream.canOpenEpoch else { return }
     if stream.attempt < epoch << 16 {
       let reset = stream.openEpoch(epoch, turnID: turnID, eventID: events.makeID())
       republish(reset, entry, journal)
@@ -218,6 +218,9 @@ extension TurnStream {
     reset(
       turnID: turnID, discardFrom: sequenceAfterText, attempt: epoch << 16, eventID: eventID)
   }
+
+  /// A turn's first record is never a reset; a log that lost it has nothing to go on from.
+  var canOpenEpoch: Bool { sequenceAfterText >= 2 }
 
   /// The sequence after the last record that is no delta: where text begins anew.
   var sequenceAfterText: UInt64 {

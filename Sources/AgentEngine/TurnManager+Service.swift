@@ -18,6 +18,10 @@ extension TurnManager: TurnService {
     for principal: Principal, limit: Int, before cursor: ULID?,
     completion: @escaping (Result<[TurnResource], Problem>) -> Void
   ) {
+    if !isTurnOrderSorted {
+      turnOrder.sort()
+      isTurnOrderSorted = true
+    }
     var found: [TurnResource] = []
     for turnID in turnOrder.reversed() where found.count < limit {
       if let cursor, turnID >= cursor { continue }

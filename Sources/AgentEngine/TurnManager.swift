@@ -28,8 +28,9 @@ package final class TurnManager {
   var sessions: [String: SessionState] = [:]
   /// Which session a turn belongs to, for every turn the log still has.
   var sessionOfTurn: [ULID: SessionState] = [:]
-  /// Every turn in the order of its id, which is the order of its time.
+  /// Every turn; once sorted in the order of its id, which is the order of its time.
   var turnOrder: [ULID] = []
+  var isTurnOrderSorted = true
   var live: [ULID: LiveTurn] = [:]
   var endedStreams = StreamCache(bytesMax: EngineLimits.streamCacheBytes)
   /// Repeats of submissions that the bus has not acknowledged yet.
@@ -193,7 +194,7 @@ package final class TurnManager {
   private func openEpoch(_ live: LiveTurn, _ owner: PartitionOwner) {
     guard let journal = owner.journal else { return }
     let epoch = journal.stamp.epoch
-    guard !live.stream.records.isEmpty, live.stream.attempt < epoch << 16 else { return }
+    guard live.stream.canOpenEpoch, live.stream.attempt < epoch << 16 else { return }
     let reset = live.stream.openEpoch(epoch, turnID: live.turnID, eventID: events.makeID())
     journal.publish(
       reset.name, reset.position, reset.data, eventID: reset.eventID, live.labels)
@@ -251,10 +252,9 @@ package final class TurnManager {
 
   func index(_ turnID: ULID, _ session: SessionState) {
     sessionOfTurn[turnID] = session
-    // Nearly always the newest: the search starts at the end.
-    var position = turnOrder.count
-    while position > 0, turnOrder[position - 1] > turnID { position -= 1 }
-    turnOrder.insert(turnID, at: position)
+    // Nearly always the newest; a start reads partition after partition, and sorts once.
+    if let last = turnOrder.last, last > turnID { isTurnOrderSorted = false }
+    turnOrder.append(turnID)
   }
 
   /// Starts the session's next turn when none is running.
