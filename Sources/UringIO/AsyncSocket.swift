@@ -94,3 +94,16 @@ extension EventLoop {
     }
   }
 }
+
+/// Carries a value of the loop through a closure that must be Sendable.
+// Sendable because only the loop's thread has it: what a loop's task runs never leaves that thread.
+private final class LoopConfined<Value>: @unchecked Sendable {
+  private var value: Value?
+
+  init(_ value: Value) { self.value = value }
+
+  func take() -> Value {
+    defer { value = nil }
+    return value!
+  }
+}

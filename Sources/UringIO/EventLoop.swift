@@ -21,6 +21,8 @@ package final class EventLoop: TimerService {
   private var posts: [Post] = []
   private var hooks: [() -> Void] = []
   private var unsent: [Socket] = []
+  private var parked: [UInt64: () -> Void] = [:]
+  private var parkedEver: UInt64 = 0
   private var isStopped = false
   private var isRunning = false
   private var wakeWatch: WakeWatch?
@@ -110,6 +112,7 @@ package final class EventLoop: TimerService {
     hooks = []
     unsent = []
     wakeWatch = nil
+    parked = [:]
     for client in operations.takeAll() { client.abandoned() }
   }
 }
@@ -140,6 +143,17 @@ extension EventLoop {
     io_uring_prep_cancel64(entry, id.raw, 0)
     entry.pointee.user_data = OperationID.none.raw
   }
+
+  /// Keeps a callback for another thread, which names it by the key: so it is run, and released,
+  /// here and nowhere else. Those nobody came back for go when the loop closes.
+  func park(_ body: @escaping () -> Void) -> UInt64 {
+    parkedEver += 1
+    parked[parkedEver] = body
+    return parkedEver
+  }
+
+  /// Takes a parked callback out; nil when it is out already.
+  func unpark(_ key: UInt64) -> (() -> Void)? { parked.removeValue(forKey: key) }
 
   /// Lets `socket` send at the end of the turn what its callbacks queued meanwhile.
   func sendLater(_ socket: Socket) { unsent.append(socket) }

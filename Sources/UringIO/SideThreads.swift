@@ -26,30 +26,31 @@ package final class SideThreads: Sendable {
     completion: @escaping (T) -> Void
   ) throws(QueueFull) {
     let handle = loop.handle
-    let parked = LoopConfined(completion)
+    let outcome = Outcome<T>()
+    let parked = loop.park { completion(outcome.take()) }
     let accepted = queue.add {
-      let result = work()
-      handle.post { _ in parked.take()(result) }
+      outcome.set(work())
+      handle.post { loop in loop.unpark(parked)?() }
     }
-    if !accepted { throw QueueFull(limit: queue.limit) }
+    if !accepted {
+      _ = loop.unpark(parked)
+      throw QueueFull(limit: queue.limit)
+    }
   }
 
   /// What waits now.
   package var queued: Int { queue.count }
 }
 
-/// Carries a value of the loop past another thread and back.
-// Sendable because only the loop's thread looks inside. It takes the value out there, so the last
-// reference to the empty box may go anywhere.
-final class LoopConfined<Value>: @unchecked Sendable {
-  private var value: Value?
+/// What a side thread made, on its way to the loop. The completion itself never leaves the loop: it
+/// may own parts of it, and the thread that drops the last reference ends them.
+private final class Outcome<Value: Sendable>: Sendable {
+  private let value = Locked<Value?>(nil)
 
-  init(_ value: Value) { self.value = value }
+  func set(_ made: Value) { value.withLock { $0 = made } }
 
-  func take() -> Value {
-    defer { value = nil }
-    return value!
-  }
+  /// To be called once, after `set`.
+  func take() -> Value { value.withLock { $0.take() }! }
 }
 
 /// The queue between loops and side threads.

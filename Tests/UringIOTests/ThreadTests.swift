@@ -58,6 +58,22 @@ import UringIO
     }
   }
 
+  /// The completion may hold the last reference to the loop itself, which must not end on a thread
+  /// that is not its own.
+  @Test func completionsOfAClosedLoopAreReleasedByIt() throws {
+    let threads = SideThreads(threads: 1)
+    let gate = Gate()
+    let released = Atomic<Int>(0)
+    try LoopHarness.run { harness in
+      let witness = Witness { released.store($0 ? 1 : 2, ordering: .relaxed) }
+      witness.handle = harness.loop.handle
+      try threads.run({ gate.wait() }, on: harness.loop) { _ = witness }
+      gate.waitUntilEntered()
+    }
+    gate.open()
+    #expect(released.load(ordering: .relaxed) == 1)
+  }
+
   @Test func aTaskOfTheLoopNeverLeavesItsThread() throws {
     try LoopHarness.run { harness in
       let server = try EchoServer(harness.loop, .ipv4(host: "127.0.0.1", port: 0))
@@ -168,4 +184,14 @@ private final class Gate: Sendable {
 
   func waitUntilEntered() { while !entered.load(ordering: .acquiring) { usleep(100) } }
   func open() { opened.store(true, ordering: .releasing) }
+}
+
+/// Says whether it went on the thread of a loop.
+private final class Witness {
+  var handle: EventLoopHandle?
+  private let report: (Bool) -> Void
+
+  init(_ report: @escaping (Bool) -> Void) { self.report = report }
+
+  deinit { report(handle?.isCurrent ?? false) }
 }

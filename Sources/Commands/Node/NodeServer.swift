@@ -76,7 +76,7 @@ package final class NodeServer {
     case SIGHUP: reloader?.reload(reason: "SIGHUP")
     default:
       // Asked twice: whoever asks will not wait for running turns; the log is safe at any time.
-      if isStopping { exit(130) }
+      if isStopping { _exit(130) }
       stop(signal == SIGTERM ? "SIGTERM" : "SIGINT")
     }
   }

@@ -16,7 +16,8 @@ package enum CommandLineProcess {
     unblock([SIGINT, SIGTERM])
     let program = Program(table: CommandTable(serve: serve))
     let code = program.run(Array(arguments.dropFirst()), in: context())
-    exit(code.rawValue)
+    // Not exit(): its handlers would take libraries from under side threads that still work.
+    _exit(code.rawValue)
   }
 
   private static func unblock(_ signals: [Int32]) {
