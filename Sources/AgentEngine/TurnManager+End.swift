@@ -10,9 +10,16 @@ extension TurnManager {
     live.deadlineTimer = timers.schedule(after: delay) { [self, weak live] in
       guard let live else { return }
       guard left <= delay else { return armDeadline(live) }
-      cancel(
-        live, TurnFailure(.deadlineExceeded, "the turn's deadline has passed", retryable: false))
+      cancel(live, deadlineFailure(live.session))
     }
+  }
+
+  private func deadlineFailure(_ session: SessionState) -> TurnFailure {
+    guard session.isParked else {
+      return TurnFailure(.deadlineExceeded, "the turn's deadline has passed", retryable: false)
+    }
+    let text = "its session has records of a newer release, which alone can go on with them"
+    return TurnFailure(.sessionParked, text, retryable: false)
   }
 
   /// Ends a turn from outside: calls are aborted now, the records follow.

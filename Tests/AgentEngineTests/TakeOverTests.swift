@@ -157,6 +157,49 @@ import Testing
     #expect(harness.finish(turn)?.terminal["error"]?["code"]?.string == "pack_unavailable")
   }
 
+  @Test func aTurnWhoseEventIsGoneEnds() throws {
+    let harness = EngineHarness()
+    harness.world.replies = [ScriptedReply(delay: .seconds(30))]
+    let turn = harness.begin("x", session: "s")
+    let next = harness.begin("y", session: "s")
+    harness.time.run(for: .seconds(1))
+    #expect(
+      harness.bus.rewrite(.turnsRequests) {
+        $0.contains(turn.description) ? $0.replacing("user_message", with: "user_massage") : $0
+      } == 1)
+    harness.kill()
+    let end = try #require(harness.finish(turn))
+    #expect(end.status == .failed)
+    #expect(end.terminal["error"]?["code"]?.string == "internal")
+    #expect(harness.finish(next)?.status == .completed)
+  }
+
+  /// D34: what a newer release has recorded is left alone until somebody can read it.
+  @Test(arguments: [("\"fold_version\":1", "\"fold_version\":9"), ("1.0.0", "2.0.0")])
+  func recordsOfANewerReleaseParkTheirSession(_ newer: (String, String)) throws {
+    let harness = EngineHarness()
+    harness.world.replies = [ScriptedReply(delay: .seconds(30))]
+    let turn = harness.begin("x", session: "s")
+    harness.time.run(for: .seconds(1))
+    let calls = harness.world.requests.count
+    #expect(
+      harness.bus.rewrite(.journal) {
+        $0.contains("PlanDecided.v1") ? $0.replacing(newer.0, with: newer.1) : $0
+      } > 0)
+    harness.kill()
+    harness.time.run(for: .seconds(60))
+    #expect(harness.resource(turn)?.status == .queued)
+    let late = harness.begin("z", session: "s")
+    #expect(harness.finish(harness.begin("other", session: "t"))?.status == .completed)
+    harness.time.run(for: .seconds(1_200))
+    for parked in [turn, late] {
+      let end = try #require(harness.finish(parked))
+      #expect(end.terminal["error"]?["code"]?.string == "session_parked")
+    }
+    let asked = harness.world.requests.dropFirst(calls).compactMap { $0.messages.last?.text }
+    #expect(asked == ["other"])
+  }
+
   @Test func aFullDiskHoldsTurnsUpAndLosesNothing() throws {
     let harness = EngineHarness()
     let turn = harness.begin("x")
