@@ -214,6 +214,20 @@ import Testing
     #expect(problem.retryAfterSeconds != nil)
   }
 
+  /// The log failed with the records on their way: promised is nothing, but the client can ask.
+  @Test func anUnknownOutcomeNamesTheTurn() throws {
+    let harness = EngineHarness()
+    harness.bus.failNext = [.unconfirmed("the sync failed")]
+    guard case .failure(let problem) = harness.submit(harness.submission("y")) else {
+      Issue.record("a turn that may not be on the log was promised")
+      return
+    }
+    #expect(problem.code == .turnUnconfirmed)
+    let turn = try #require(problem.turnID)
+    #expect(problem.detail.contains(turn.description))
+    #expect(harness.resource(turn) == nil)
+  }
+
   @Test func idempotencyKeysSurvive() throws {
     let harness = EngineHarness()
     let first = try harness.submit(harness.submission("a", key: "k")).get()
