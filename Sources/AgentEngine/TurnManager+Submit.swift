@@ -289,7 +289,8 @@ extension TurnManager {
 
 extension Problem {
   /// What a client is told when its event could not be appended.
-  init(_ error: BusError, turnID: ULID) {
+  /// `turnID` is the turn whose event it was.
+  init(_ error: BusError, turnID: ULID? = nil) {
     switch error {
     case .diskFull:
       self.init(.diskFull, "the disk of the log is full", retryAfterSeconds: 1)
@@ -298,7 +299,8 @@ extension Problem {
     case .unconfirmed(let reason):
       self.init(
         .turnUnconfirmed,
-        "the log failed while it took turn \(turnID), which may run after its next start: \(reason)",
+        "the log failed while it took \(turnID.map { "turn \($0)" } ?? "the event"), "
+          + "which may be there after its next start: \(reason)",
         turnID: turnID, retryAfterSeconds: 5)
     case .recordTooLarge(let limit):
       self.init(.fieldInvalid, "the turn is larger than the log's limit of \(limit) bytes")
