@@ -60,7 +60,8 @@ struct QueryRun: Sendable {
   {
     let found: [Neighbour]
     if let allow {
-      found = try index.index.search(queries[number], k: k, ef: ef) { allow[Int($0)] != 0 }
+      found = try index.index.search(
+        queries[number], k: k, ef: ef, filter: .allowing(IDBitmap(bytes: allow.span)))
     } else {
       found = try index.index.search(queries[number], k: k, ef: ef)
     }
