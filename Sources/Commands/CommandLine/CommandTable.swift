@@ -10,8 +10,11 @@ package struct CommandTable {
       + [TopicsListCommand.definition, TopicsTailCommand.definition, LagCommand.definition]
       + [PacksListCommand.definition, PacksNewCommand.definition, PacksValidateCommand.definition]
       + [ConfigCommand.check, ConfigCommand.show, ConfigCommand.schema]
-      + [VecServeCommand.definition]
       + [LoadCommand.definition, DoctorCommand.definition, VersionCommand.definition]
+      + [
+        AppendBenchCommand.definition,
+        VecServeCommand.definition,
+      ]
       + [CompletionsCommand.definition]
   }
 
