@@ -1,4 +1,5 @@
 package import Base
+package import Events
 
 /// What an `EmbeddedBus` is made of.
 package struct EmbeddedBusOptions {
@@ -11,6 +12,10 @@ package struct EmbeddedBusOptions {
   /// directory is created (SEMANTICS D2).
   package var partitions = 16
   package var limits = LogLimits()
+  /// How topics are kept; those not named keep what the catalog says.
+  package var topics: [Topic: TopicSettings] = [:]
+  /// The least any topic gets, whatever its creator asked for.
+  package var durabilityFloor = Durability.replicated
   package var metrics = LogMetrics()
 
   package init(
