@@ -63,7 +63,7 @@ struct AppendBenchCommand: Command {
 
   private let directory: String
   private let plan: AppendPlan
-  private let segmentBytes: Int?
+  private let setup: AppendBench.Setup
   private let acks: String?
   private let seen: String?
   private let isJSON: Bool
@@ -74,19 +74,14 @@ struct AppendBenchCommand: Command {
     }
     self.directory = directory
     plan = try AppendPlan(typed)
-    segmentBytes = typed.integer("segment-bytes")
+    setup = AppendBench.Setup(
+      io: typed["io"].flatMap(IOChoice.init) ?? .auto,
+      durability: typed["durability"].flatMap(Durability.init) ?? .persisted,
+      segmentBytes: typed.integer("segment-bytes"),
+      retentionBytes: typed.integer("retention-bytes"))
     acks = typed["acks"]
     seen = typed["seen"]
     isJSON = typed.has("json")
-    if typed["durability"] == "replicated" {
-      throw UsageError("--durability replicated is not in this version; expected persisted")
-    }
-    if typed["io"] == "epoll" {
-      throw UsageError("--io epoll is not in this version; expected auto or uring")
-    }
-    if typed["retention-bytes"] != nil {
-      throw UsageError("--retention-bytes is not in this version")
-    }
   }
 
   func run(in context: CommandContext) throws(CommandFailure) -> ExitCode {
@@ -96,7 +91,7 @@ struct AppendBenchCommand: Command {
     let seen = try seen.map { path throws(CommandFailure) in
       try EventLines(path: path, in: context.workingDirectory)
     }
-    let bench = try AppendBench(context, directory, plan, segmentBytes: segmentBytes)
+    let bench = try AppendBench(context, directory, plan, setup)
     defer { bench.close() }
     let report = try bench.run(acks: acks, seen: seen)
     if isJSON { context.output.line(report.json.text) } else { report.write(to: context.output) }
