@@ -10,9 +10,10 @@ package struct CommandTable {
       + [TopicsListCommand.definition, TopicsTailCommand.definition, LagCommand.definition]
       + [PacksListCommand.definition, PacksNewCommand.definition, PacksValidateCommand.definition]
       + [ConfigCommand.check, ConfigCommand.show, ConfigCommand.schema]
+      + [LoadCommand.definition, DoctorCommand.definition, VersionCommand.definition]
       + [
-        LoadCommand.definition, AppendBenchCommand.definition, DoctorCommand.definition,
-        VersionCommand.definition,
+        AppendBenchCommand.definition,
+        VecServeCommand.definition,
       ]
       + [CompletionsCommand.definition]
   }
