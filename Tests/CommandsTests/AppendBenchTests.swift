@@ -110,7 +110,7 @@ import UringIO
   @Test(arguments: ["uring", "epoll"], ["persisted", "replicated"])
   func theReportSaysWhatRan(io: String, durability: String) throws {
     let scratch = try Scratch()
-    let run = append(scratch, "--io", io, "--durability", durability, "--json")
+    let run = append(scratch, "--io", io, "--durability", durability)
     let report = try JSON(parsing: Array(run.output.utf8))
     #expect(report["io"]?.string == io)
     #expect(report["durability"]?.string == durability)

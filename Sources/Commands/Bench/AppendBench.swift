@@ -68,14 +68,23 @@ final class AppendBench {
     }
   }
 
-  func run(acks: EventLines?, seen: EventLines?) throws(CommandFailure) -> AppendReport {
+  /// Where each kind of line goes.
+  struct Lines {
+    var acks: EventLines?
+    var seen: EventLines?
+    var stored: EventLines?
+  }
+
+  func run(_ lines: Lines) throws(CommandFailure) -> AppendReport {
     let sequences = try SequenceFinder(bus: bus, loop: loop, producers: plan.producers).find()
-    let follower = seen.map { BenchFollower(bus, $0) }
+    let follower =
+      lines.seen == nil && lines.stored == nil
+      ? nil : BenchFollower(bus, seen: lines.seen, stored: lines.stored)
     var report = AppendReport()
     report.plan = plan
     report.io = loop.io.rawValue
     report.durability = durability.rawValue
-    let failure = try append(sequences, acks, &report)
+    let failure = try append(sequences, lines.acks, &report)
     try follow(follower)
     try closeLog()
     if let failure { throw CommandFailure(failure) }
