@@ -14,6 +14,8 @@ package final class EventLoop: TimerService {
 
   let backend: Ring
   let receiveBuffers: ReceiveBuffers?
+  /// Memory of what sockets receive and send.
+  package let blocks: LoopBlocks
   private var operations = OperationTable()
   private let timers = TimerHeap()
   private var enqueued: [() -> Void] = []
@@ -42,8 +44,9 @@ package final class EventLoop: TimerService {
     self.statistics = statistics
     backend = try Ring(options: options, statistics: statistics)
     handle = EventLoopHandle(mailbox: try Mailbox(wakeups: statistics.wakeups))
+    blocks = LoopBlocks(largeBytes: options.receiveBufferBytes, sparesMax: options.receiveBuffers)
     receiveBuffers = ReceiveBuffers(
-      ring: backend.pointer, count: options.receiveBuffers, bufferBytes: options.receiveBufferBytes)
+      ring: backend.pointer, count: options.receiveBuffers, pool: blocks.large)
     let watch = WakeWatch(loop: self, descriptor: handle.mailbox.descriptor)
     wakeWatch = watch
     watch.arm()
@@ -181,12 +184,23 @@ extension EventLoop {
 
   /// Runs posts and enqueued work, then the hooks, then hands queued bytes to the backend.
   private func settle() {
+    runRounds()
+    // A lone sender makes the system call itself: as an entry its completion would only end the
+    // wait that follows at once, and cost a second one. One try a turn, or a peer that reads as
+    // fast as we write would hold up all others.
+    if unsent.count == 1, let socket = unsent.popLast() {
+      socket.sendNow()
+      runRounds()
+    }
+    for hook in hooks { hook() }
+    while let socket = unsent.popLast() { socket.sendQueued() }
+  }
+
+  private func runRounds() {
     for _ in 0..<Self.roundsMax {
       guard runPosts() || !enqueued.isEmpty else { break }
       runEnqueued()
     }
-    for hook in hooks { hook() }
-    while let socket = unsent.popLast() { socket.sendQueued() }
   }
 
   /// How long the loop may sleep: nil without limit.
