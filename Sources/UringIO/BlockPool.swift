@@ -92,4 +92,5 @@ package final class LoopBlocks {
 
   /// Blocks that somebody holds: receive buffers, leases, and pieces of send queues.
   package var held: Int { large.held + small.held }
+  package var heldBytes: Int { large.held * large.blockBytes + small.held * small.blockBytes }
 }

@@ -2,17 +2,23 @@ package import Base
 import CURing
 import Glibc
 
-/// One thread's event loop over one io_uring: sockets, files, timers, descriptors, posts from
-/// other threads. Made, run and closed on one thread; all callbacks run there. Drain, then act:
+/// One thread's event loop over one io_uring or epoll: sockets, files, timers, descriptors, posts
+/// from other threads. Made, run and closed on one thread; all callbacks run there. Drain, then act:
 /// a turn submits and reaps with one system call, moves all completions out, then acts on them.
 package final class EventLoop: TimerService {
   package let clock: any Clock
   package let handle: EventLoopHandle
   package let statistics: RingStatistics
-  /// What this kernel made possible.
-  package var mode: RingMode { backend.mode }
+  /// Which way of input and output it uses.
+  package var io: IOKind { backend.kind }
+  /// Why it is not io_uring although that was preferred.
+  package let fallback: RingFailure?
+  /// How this kernel completes operations of the ring; nil without one.
+  package var mode: RingMode? {
+    if case .ring(let ring) = backend { ring.mode } else { nil }
+  }
 
-  let backend: Ring
+  let backend: Backend
   let receiveBuffers: ReceiveBuffers?
   /// Memory of what sockets receive and send.
   package let blocks: LoopBlocks
@@ -42,11 +48,11 @@ package final class EventLoop: TimerService {
     let statistics = RingStatistics()
     self.clock = clock
     self.statistics = statistics
-    backend = try Ring(options: options, statistics: statistics)
     handle = EventLoopHandle(mailbox: try Mailbox(wakeups: statistics.wakeups))
-    blocks = LoopBlocks(largeBytes: options.receiveBufferBytes, sparesMax: options.receiveBuffers)
-    receiveBuffers = ReceiveBuffers(
-      ring: backend.pointer, count: options.receiveBuffers, pool: blocks.large)
+    (backend, fallback) = try Backend.make(options, handle.mailbox, statistics)
+    blocks = LoopBlocks(
+      largeBytes: options.receiveBufferBytes, sparesMax: 2 * options.receiveBuffers)
+    receiveBuffers = backend.makeReceiveBuffers(options, blocks)
     let watch = WakeWatch(loop: self, descriptor: handle.mailbox.descriptor)
     wakeWatch = watch
     watch.arm()
@@ -116,7 +122,11 @@ package final class EventLoop: TimerService {
     unsent = []
     wakeWatch = nil
     parked = [:]
-    for client in operations.takeAll() { client.abandoned() }
+    for client in operations.takeAll() {
+      client.abandoned()
+      // The kernel or a thread may still use its buffers: they must never be given out again.
+      _ = Unmanaged.passRetained(client as AnyObject)
+    }
   }
 }
 
@@ -205,7 +215,7 @@ extension EventLoop {
 
   /// How long the loop may sleep: nil without limit.
   private func waitTime(limit: Nanoseconds?) -> Nanoseconds? {
-    guard !isStopped, enqueued.isEmpty, handle.mailbox.beginSleep() else { return .zero }
+    guard !isStopped, enqueued.isEmpty, unsent.isEmpty, handle.mailbox.beginSleep() else { return .zero }
     guard let timer = timers.earliest else { return limit }
     let left = max(.zero, timer.deadline - clock.monotonic())
     return min(left, limit ?? left)

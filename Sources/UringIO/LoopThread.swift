@@ -31,7 +31,7 @@ package struct LoopThread: Sendable {
   /// Ends the loop; returns when its descriptors are closed. Not to be called on its thread.
   package func stop() {
     handle.post { $0.stop() }
-    state.wait { if case .ended = $0 { true } else { nil } } as Bool
+    state.wait { state -> Void? in if case .ended = state { () } else { nil } }
   }
 }
 
@@ -45,22 +45,12 @@ private final class LoopThreadBody: Sendable {
   }
 
   func start() {
-    var thread = pthread_t()
-    let result = pthread_create(
-      &thread, nil,
-      { argument in
-        Unmanaged<LoopThreadBody>.fromOpaque(argument!).takeRetainedValue().run()
-        return nil
-      }, Unmanaged.passRetained(self).toOpaque())
-    precondition(result == 0, "no thread could be started: \(errorText(result))")
-    pthread_detach(thread)
+    guard startDetachedThread(self, { $0.run() }) else {
+      return set(.failed(RingFailure(code: EAGAIN)))
+    }
   }
 
   private func run() {
-    // Signals are for the loop that asked for them: see EventLoop.signals.
-    var signals = sigset_t()
-    sigfillset(&signals)
-    pthread_sigmask(SIG_BLOCK, &signals, nil)
     do throws(RingFailure) {
       let loop = try EventLoop(options: options)
       set(.running(loop.handle))

@@ -16,6 +16,8 @@ protocol RingClient: AnyObject {
 struct OperationID: Equatable {
   let raw: UInt64
 
+  var slot: Int { Int(truncatingIfNeeded: raw & 0xFFFF_FFFF) }
+
   /// For submissions whose completion nobody waits for. Generations begin at 1, so no slot has it.
   static let none = OperationID(raw: 0)
 }
@@ -54,7 +56,7 @@ struct OperationTable {
 
   /// The owner of a completion. With `last` the slot is free again afterwards.
   mutating func take(_ raw: UInt64, last: Bool) -> (any RingClient, Operation)? {
-    let index = Int(truncatingIfNeeded: raw & 0xFFFF_FFFF)
+    let index = OperationID(raw: raw).slot
     guard index < slots.count, slots[index].generation == UInt32(raw >> 32),
       let client = slots[index].client
     else { return nil }

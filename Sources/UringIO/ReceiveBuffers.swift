@@ -1,18 +1,21 @@
 import CURing
 import Glibc
 
-/// Buffers the kernel picks from when bytes arrive, shared by all sockets of a loop: an idle
-/// connection holds none. Nil on kernels without buffer rings (before 5.19).
+/// Buffers picked when bytes arrive, shared by all sockets of a loop: an idle connection holds
+/// none. With a ring the kernel picks, without one the loop does. Nil on kernels without buffer
+/// rings (before 5.19).
 ///
 /// A buffer is a block of the loop's pool. One whose bytes somebody keeps (a send queue, a lease)
-/// is replaced by a fresh block under the same number, so that the kernel always has all of them
-/// to pick from: a peer that does not read its answers starves nobody else.
+/// is replaced by a fresh block under the same number, so that there are always all of them to
+/// pick from: a peer that does not read its answers starves nobody else.
 final class ReceiveBuffers {
   private let count: Int
-  private let ring: UnsafeMutablePointer<io_uring_buf_ring>
+  private let ring: UnsafeMutablePointer<io_uring_buf_ring>?
   private let pool: BlockPool
   /// By buffer number.
   private let buffers: UnsafeMutablePointer<Block>
+  /// Those free, where there is no ring.
+  private var free: ContiguousArray<Int> = []
   /// What is being delivered now.
   private var delivered: (block: Block, bytes: UnsafeRawBufferPointer)?
 
@@ -25,17 +28,31 @@ final class ReceiveBuffers {
     self.count = count
     self.pool = pool
     buffers = .allocate(capacity: count)
-    for index in 0..<count {
-      (buffers + index).initialize(to: pool.take())
-      offer(index)
-    }
+    fill()
+  }
+
+  /// Without a ring.
+  init?(count: Int, pool: BlockPool) {
+    guard count > 0 else { return nil }
+    ring = nil
+    self.count = count
+    self.pool = pool
+    buffers = .allocate(capacity: count)
+    fill()
   }
 
   /// To be called after the ring is closed.
   deinit {
-    kfm_buffers_free(ring, UInt32(count))
+    if let ring { kfm_buffers_free(ring, UInt32(count)) }
     for index in 0..<count { pool.release(buffers[index]) }
     buffers.deallocate()
+  }
+
+  private func fill() {
+    for index in (0..<count).reversed() {
+      (buffers + index).initialize(to: pool.take())
+      offer(index)
+    }
   }
 
   /// The bytes of a completion; `recycle` follows, when they are delivered.
@@ -45,16 +62,23 @@ final class ReceiveBuffers {
 
   func block(_ index: Int) -> Block { buffers[index] }
 
+  /// Takes a free buffer, the one last given back first: it is in the cache.
+  func take() -> Int? { free.popLast() }
+
+  func space(_ index: Int) -> UnsafeMutableRawBufferPointer {
+    UnsafeMutableRawBufferPointer(start: buffers[index].start, count: pool.blockBytes)
+  }
+
   /// Calls `body` with `bytes` of `block`, which it may keep: see `block(of:)`.
   func deliver(
-    _ bytes: UnsafeRawBufferPointer, of block: Block?, to body: (UnsafeRawBufferPointer) -> Void
+    _ bytes: UnsafeRawBufferPointer, of block: Block, to body: (UnsafeRawBufferPointer) -> Void
   ) {
-    if let block { delivered = (block, bytes) }
+    delivered = (block, bytes)
     body(bytes)
     delivered = nil
   }
 
-  /// Gives a buffer back to the kernel, or another one in its place.
+  /// Gives a buffer back, or another one in its place.
   func recycle(_ index: Int) {
     let block = buffers[index]
     if block.isShared {
@@ -73,6 +97,7 @@ final class ReceiveBuffers {
   }
 
   private func offer(_ index: Int) {
+    guard let ring else { return free.append(index) }
     io_uring_buf_ring_add(
       ring, buffers[index].start, UInt32(pool.blockBytes), UInt16(index),
       io_uring_buf_ring_mask(UInt32(count)), 0)

@@ -39,9 +39,9 @@ private final class EchoConnection {
   private let socket: Socket
   private var isPaused = false
 
-  /// Bytes queued for a peer that does not read, before no more are read from it: of 64 such
-  /// peers 16 MiB.
-  private static let queuedBytesMax = 262_144
+  /// Bytes queued for a peer before no more are read from it: two receive buffers. More would
+  /// only fall out of the cache before it is sent.
+  private static let queuedBytesMax = 65_536
 
   init(_ socket: Socket) { self.socket = socket }
 

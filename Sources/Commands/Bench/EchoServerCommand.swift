@@ -30,15 +30,21 @@ struct EchoServerCommand: Command {
   private let loops: Int
   private let isJSON: Bool
 
+  private var options: EventLoopOptions {
+    var options = EventLoopOptions()
+    options.io = io
+    return options
+  }
+
   private init(_ typed: TypedArguments) {
-    port = UInt16(typed.integer("port") ?? 0)
+    port = UInt16(typed.int("port") ?? 0)
     io = typed["io"].flatMap(IOChoice.init) ?? .auto
-    loops = typed.integer("loops") ?? 1
+    loops = typed.int("loops") ?? 1
     isJSON = typed.has("json")
   }
 
   func run(in context: CommandContext) throws(CommandFailure) -> ExitCode {
-    let loop = try EventLoop.forCommand(context, options: EventLoopOptions())
+    let loop = try EventLoop.forCommand(context, options: options)
     defer { loop.close() }
     do throws(IOFailure) {
       try loop.signals([SIGINT, SIGTERM]) { _ in loop.stop() }
@@ -48,7 +54,7 @@ struct EchoServerCommand: Command {
     let others = try startOthers()
     defer { for other in others { other.stop() } }
     let server = try listen(loop, others.map(\.handle))
-    sayReady(context, server.address)
+    sayReady(context, loop.io, server.address)
     loop.run()
     server.close()
     return .ok
@@ -57,7 +63,7 @@ struct EchoServerCommand: Command {
   private func startOthers() throws(CommandFailure) -> [LoopThread] {
     var others: [LoopThread] = []
     do throws(RingFailure) {
-      while others.count < loops - 1 { others.append(try LoopThread()) }
+      while others.count < loops - 1 { others.append(try LoopThread(options: options)) }
       return others
     } catch {
       for other in others { other.stop() }
@@ -80,21 +86,15 @@ struct EchoServerCommand: Command {
   }
 
   /// The one line that whoever started this waits for.
-  private func sayReady(_ context: CommandContext, _ address: SocketAddress) {
-    let running = "uring"
+  private func sayReady(_ context: CommandContext, _ io: IOKind, _ address: SocketAddress) {
     context.output.line(
       isJSON
         ? JSON.object([
-          "address": .string(address.description), "port": .integer(Int64(address.port)),
-          "io": .string(running), "loops": .integer(Int64(loops)),
-          "pid": .integer(Int64(getpid())),
+          "address": .string(address.description), "port": .int(Int64(address.port)),
+          "io": .string(io.rawValue), "loops": .int(Int64(loops)),
+          "pid": .int(Int64(getpid())),
         ]).text
-        : "listening on \(address) (io: \(running), loops: \(loops))")
+        : "listening on \(address) (io: \(io.rawValue), loops: \(loops))")
     context.output.flush()
   }
-}
-
-/// What may wait for descriptors.
-enum IOChoice: String, CaseIterable {
-  case uring, epoll, auto
 }
