@@ -215,7 +215,9 @@ extension EventLoop {
 
   /// How long the loop may sleep: nil without limit.
   private func waitTime(limit: Nanoseconds?) -> Nanoseconds? {
-    guard !isStopped, enqueued.isEmpty, unsent.isEmpty, handle.mailbox.beginSleep() else { return .zero }
+    guard !isStopped, enqueued.isEmpty, unsent.isEmpty, handle.mailbox.beginSleep() else {
+      return .zero
+    }
     guard let timer = timers.earliest else { return limit }
     let left = max(.zero, timer.deadline - clock.monotonic())
     return min(left, limit ?? left)

@@ -21,7 +21,8 @@ package final class Socket {
   /// The kernel has taken what was queued. Called each time a send ends with `lowWaterBytes` or
   /// less in the queue.
   package var onDrained: (() -> Void)?
-  /// 0: `onDrained` is called when the queue has run empty.
+  /// 0: `onDrained` is called when the queue has run empty. Above 0, `onDrained` is called only for
+  /// what was still queued when `send` returned.
   package var lowWaterBytes = 0
   /// The descriptor is closed. Called once, also after `closeAfterSending()`.
   package var onClosed: (() -> Void)?
@@ -64,6 +65,8 @@ package final class Socket {
   private var endsWhenSent = false
   private var hasSentEnd = false
 
+  /// Received bytes from which on they are passed on at once.
+  private static let passedOnBytesMin = 16_384
   /// How many receives without a pause let a socket have one operation for all again.
   private static let receivesAfterPause = 64
   /// Bytes of a socket's own buffer.
@@ -228,12 +231,28 @@ extension Socket {
   /// on what it was just given.
   package func send(_ bytes: UnsafeRawBufferPointer) {
     guard canSend, !bytes.isEmpty else { return }
-    if bytes.count >= SendQueue.lentBytesMin, let block = loop.receiveBuffers?.block(of: bytes) {
-      queue.append(bytes, of: block)
-    } else {
+    guard bytes.count >= SendQueue.lentBytesMin,
+      let block = loop.receiveBuffers?.block(of: bytes)
+    else {
       queue.append(copying: bytes)
+      return scheduleSend()
     }
+    let sent = bytes.count >= Self.passedOnBytesMin ? passOn(bytes) : 0
+    guard sent < bytes.count else { return }
+    queue.append(UnsafeRawBufferPointer(rebasing: bytes[sent...]), of: block)
     scheduleSend()
+  }
+
+  /// Sends a large piece while it is still in the cache, instead of with all others at the end of
+  /// the turn, when it has left it. Only for those that look at `queuedBytes` after a send: they
+  /// wait for no `onDrained` when it is 0. Returns how much the kernel took.
+  private func passOn(_ bytes: UnsafeRawBufferPointer) -> Int {
+    guard lowWaterBytes > 0, queue.isEmpty, sending == nil else { return 0 }
+    // An error comes back from the ring, with everything else that is to be done about it.
+    return max(
+      0,
+      Glibc.send(
+        descriptor, bytes.baseAddress, bytes.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL)))
   }
 
   /// Ends the stream to the peer after everything queued; the peer may go on sending.
