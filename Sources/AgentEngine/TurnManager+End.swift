@@ -164,11 +164,24 @@ extension TurnManager {
     for session in sessions.values {
       // An end that is on its way will be settled before the partition is released.
       guard let live = session.running, !live.isEnding else { continue }
-      for execution in live.executions.values { execution.abort() }
-      live.executions = [:]
-      live.isEnding = true
-      live.isAbandoned = true
-      live.deadlineTimer?.cancel()
+      live.abandon()
+      session.running = nil
+    }
+    checkDrained()
+  }
+
+  /// The partition is somebody else's, or its log failed: whatever its turns do now cannot be
+  /// recorded. Their clients are sent away; the turns go on where the partition is taken next.
+  func abandonTurns(of owner: PartitionOwner) {
+    for session in sessions.values where session.partition == owner.partition {
+      for live in session.queue + [session.running].compactMap({ $0 }) {
+        live.abandon()
+        for subscription in live.takeSubscribers() { subscription.subscriber?.lost() }
+        let waiters = live.endWaiters
+        live.endWaiters = []
+        for waiter in waiters { waiter() }
+      }
+      session.queue = []
       session.running = nil
     }
     checkDrained()

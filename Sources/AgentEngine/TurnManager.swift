@@ -105,6 +105,7 @@ package final class TurnManager {
       self?.logger.error(
         "partition lost",
         ["partition": .int(Int64(owner?.partition ?? -1)), "reason": .string(reason)])
+      if let self, let owner { abandonTurns(of: owner) }
     }
     outcome.journal.onInputsSettled = { [weak self, weak owner] in
       if let self, let owner { scheduleOffset(owner) }

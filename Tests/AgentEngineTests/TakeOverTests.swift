@@ -228,6 +228,31 @@ import Testing
     #expect(harness.resource(turn) == nil)
   }
 
+  @Test func whenTheLogFailsItsTurnsGoOnElsewhere() throws {
+    let harness = EngineHarness()
+    harness.world.replies = [ScriptedReply(deltas: ["a "], delay: .seconds(1))]
+    let turn = harness.begin("x", session: "s")
+    let queued = harness.begin("y", session: "s")
+    let client = try #require(harness.attach(turn))
+    let waiting = try #require(harness.attach(queued))
+    harness.bus.failNext = [.unconfirmed("the sync failed")]
+    _ = harness.time.run(until: { client.losses > 0 })
+    #expect(client.losses == 1)
+    #expect(waiting.losses == 1)
+    #expect(client.terminal == nil)
+    let calls = harness.world.requests.count
+    harness.time.run(for: .seconds(60))
+    #expect(harness.world.requests.count == calls, "a lost turn goes on")
+    guard case .failure(let problem) = harness.submit(harness.submission("z", session: "s")) else {
+      Issue.record("a lost partition took a turn")
+      return
+    }
+    #expect(problem.code == .busUnavailable)
+    harness.kill()
+    #expect(harness.finish(turn)?.status == .completed)
+    #expect(harness.finish(queued)?.status == .completed)
+  }
+
   @Test func idempotencyKeysSurvive() throws {
     let harness = EngineHarness()
     let first = try harness.submit(harness.submission("a", key: "k")).get()

@@ -3,6 +3,7 @@
 #define KFM_CLINUX_EPOLL_H
 
 #include <stdint.h>
+#include <time.h>
 
 /// What a descriptor has been found ready for, in the bits of poll(2).
 struct kfm_ready {
@@ -36,5 +37,12 @@ int kfm_socket_error(int descriptor);
 
 /// accept4 with SOCK_CLOEXEC. Returns the descriptor or a negative errno.
 int kfm_accept(int descriptor);
+
+/// Monotonic time as of the kernel's last tick (1 to 10 ms ago), read without the processor's clock.
+static inline int64_t kfm_coarse_milliseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 #endif

@@ -12,6 +12,10 @@ package struct CommandTable {
       + [ConfigCommand.check, ConfigCommand.show, ConfigCommand.schema]
       + [EchoServerCommand.definition]
       + [LoadCommand.definition, DoctorCommand.definition, VersionCommand.definition]
+      + [
+        AppendBenchCommand.definition,
+        VecServeCommand.definition,
+      ]
       + [CompletionsCommand.definition]
   }
 
