@@ -60,6 +60,10 @@ install: build ## Install kfm and the sample packs under PREFIX (/usr/local)
 bench-turn: build ## Measure what a turn costs, beside a minimal C relay
 	@Benchmarks/bench-turn.sh
 
+.PHONY: bench-ring
+bench-ring: build ## Measure sockets, TLS and wake-ups of the loop, beside the same in C
+	@Benchmarks/bench-ring.sh
+
 .PHONY: flame
 flame: build ## Record the node under load and draw perf/out/flame.svg
 	@perf/flame.sh

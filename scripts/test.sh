@@ -47,16 +47,18 @@ if [ "$passed" = 0 ] && [ "$status" = 0 ]; then
   say "no test ran"
   status=1
 fi
-# The benchmark on tiny inputs, so that it never rots; its figures say nothing here.
+# The benchmarks on tiny inputs, so that they never rot; their figures say nothing here.
 if [ $# = 0 ]; then
   say "benchmarks, on tiny inputs"
-  if Benchmarks/bench-turn.sh --rounds 1 --scale 0.02 >"$log" 2>&1; then
-    passed=$((passed + 1))
-  else
-    cat "$log"
-    failed=$((failed + 1))
-    status=1
-  fi
+  for bench in bench-turn bench-ring; do
+    if Benchmarks/$bench.sh --rounds 1 --scale 0.02 >"$log" 2>&1; then
+      passed=$((passed + 1))
+    else
+      cat "$log"
+      failed=$((failed + 1))
+      status=1
+    fi
+  done
 fi
 echo "$passed passed, $failed failed"
 exit "$status"
