@@ -35,7 +35,8 @@ let package = Package(
     .target(name: "CLinux"),
     .target(name: "CURing", linkerSettings: [.linkedLibrary("uring")]),
     .target(name: "CCurl"),
-    .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("crypto")]),
+    .target(
+      name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
     .target(name: "CToml", linkerSettings: [.linkedLibrary("stdc++")]),
     .target(name: "CVector"),
     .systemLibrary(name: "CYAML"),
@@ -46,7 +47,7 @@ let package = Package(
     module("Events", uses: ["Base"], exclude: ["Schemas"]),
     module("Observability", uses: ["Base"]),
     module("VectorIndex", uses: ["CVector"]),
-    module("UringIO", uses: ["Base", "CURing", "CLinux"]),
+    module("UringIO", uses: ["Base", "CURing", "CLinux", "COpenSSL"]),
     module("HTTP", uses: ["Base", "UringIO", "CCurl"]),
     // L3
     module("Iggy", uses: ["Base", "CXXHash"]),

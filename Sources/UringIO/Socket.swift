@@ -71,7 +71,7 @@ package final class Socket {
   private static let receivesAfterPause = 64
   /// Bytes of a socket's own buffer.
   private static let ownBufferBytes = 16_384
-  /// How long a peer may take to read what is left after `closeAfterSending()`.
+  /// How long a peer may take nothing of what is left after `closeAfterSending()`.
   private static let lingerMax = Nanoseconds.seconds(30)
   /// How long bytes of the peer are thrown away after the last byte was sent to it: closing with
   /// unread bytes resets the connection, and the reset destroys an answer not yet read.
@@ -323,6 +323,8 @@ extension Socket {
 
   private func afterSend() {
     guard !queue.isEmpty else { return sent() }
+    // A peer that reads slowly is no reason to give up, one that does not read is.
+    if phase == .lingering { waitForPeer() }
     sendQueued()
     if phase == .open, queue.bytes <= lowWaterBytes { onDrained?() }
   }
@@ -362,8 +364,13 @@ extension Socket {
     dropCallbacks()
     held.drop(keeping: 0)
     endsWhenSent = true
-    lingerTimer = loop.schedule(after: Self.lingerMax) { [self] in close() }
+    waitForPeer()
     if queue.isEmpty { sent() }
+  }
+
+  private func waitForPeer() {
+    lingerTimer?.cancel()
+    lingerTimer = loop.schedule(after: Self.lingerMax) { [self] in close() }
   }
 
   /// Reads and drops what the peer still sends, until it closes its end too.
