@@ -64,6 +64,10 @@ bench-turn: build ## Measure what a turn costs, beside a minimal C relay
 bench-ring: build ## Measure sockets, TLS and wake-ups of the loop, beside the same in C
 	@Benchmarks/bench-ring.sh
 
+.PHONY: bench-vec
+bench-vec: build ## Measure the vector index beside other libraries from PyPI
+	@Benchmarks/bench-vec.sh $(if $(ROUNDS),--rounds $(ROUNDS))
+
 .PHONY: flame
 flame: build ## Record the node under load and draw perf/out/flame.svg
 	@perf/flame.sh

@@ -21,7 +21,7 @@ import UringIO
       client.onReceive = { bytes in
         received.append(contentsOf: bytes)
         client.pauseReceiving()
-        harness.loop.schedule(after: .microseconds(50)) { client.resumeReceiving() }
+        harness.loop.schedule(after: Nanoseconds(50_000)) { client.resumeReceiving() }
       }
       client.onEnd = { end = $0 }
       client.startReceiving()
