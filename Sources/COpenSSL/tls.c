@@ -8,17 +8,85 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct buffer {
+  unsigned char *bytes;
+  size_t offset, count, capacity;
+};
+
 struct kfm_tls_context {
   SSL_CTX *context;
   int is_server;
   unsigned char protocols[256];
   unsigned protocol_bytes;
+  BIO_METHOD *method;
+  // What the session in use has for its peer.
+  struct buffer out;
 };
 
 struct kfm_tls {
   SSL *ssl;
-  BIO *in, *out;
+  kfm_tls_context *context;
+  // Lent by the caller; comes after what is kept.
+  const unsigned char *in;
+  size_t in_count;
+  struct buffer kept;
 };
+
+static int append(struct buffer *to, const void *bytes, size_t count) {
+  if (to->offset + to->count + count > to->capacity) {
+    size_t capacity = to->capacity ? to->capacity : 4096;
+    while (to->count + count > capacity) capacity *= 2;
+    unsigned char *larger = malloc(capacity);
+    if (!larger) return 0;
+    if (to->count > 0) memcpy(larger, to->bytes + to->offset, to->count);
+    free(to->bytes);
+    *to = (struct buffer){larger, 0, to->count, capacity};
+  }
+  memcpy(to->bytes + to->offset + to->count, bytes, count);
+  to->count += count;
+  return 1;
+}
+
+// The session reads from what the caller lent and writes into the context's buffer. OpenSSL's own
+// memory BIO copies both ways once more, and clears its memory at each reset.
+static int bio_read(BIO *bio, char *to, size_t size, size_t *count) {
+  kfm_tls *tls = BIO_get_data(bio);
+  struct buffer *kept = &tls->kept;
+  BIO_clear_retry_flags(bio);
+  if (kept->count > 0) {
+    *count = size < kept->count ? size : kept->count;
+    memcpy(to, kept->bytes + kept->offset, *count);
+    kept->offset += *count;
+    kept->count -= *count;
+    if (kept->count == 0) {
+      free(kept->bytes);
+      *kept = (struct buffer){0};
+    }
+    return 1;
+  }
+  if (tls->in_count > 0) {
+    *count = size < tls->in_count ? size : tls->in_count;
+    memcpy(to, tls->in, *count);
+    tls->in += *count;
+    tls->in_count -= *count;
+    return 1;
+  }
+  BIO_set_retry_read(bio);
+  *count = 0;
+  return 0;
+}
+
+static int bio_write(BIO *bio, const char *bytes, size_t size, size_t *count) {
+  kfm_tls *tls = BIO_get_data(bio);
+  BIO_clear_retry_flags(bio);
+  *count = append(&tls->context->out, bytes, size) ? size : 0;
+  return *count == size;
+}
+
+static long bio_control(BIO *bio, int command, long number, void *pointer) {
+  (void)bio, (void)number, (void)pointer;
+  return command == BIO_CTRL_FLUSH;
+}
 
 // What OpenSSL has to say about the last failure on this thread.
 static void last_error(char *text, size_t size) {
@@ -31,11 +99,17 @@ static void last_error(char *text, size_t size) {
 static kfm_tls_context *make(const SSL_METHOD *method, int is_server) {
   kfm_tls_context *made = calloc(1, sizeof *made);
   SSL_CTX *context = SSL_CTX_new(method);
-  if (!made || !context) {
+  BIO_METHOD *bio = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "kfm");
+  if (!made || !context || !bio) {
     free(made);
     SSL_CTX_free(context);
+    BIO_meth_free(bio);
     return NULL;
   }
+  BIO_meth_set_read_ex(bio, bio_read);
+  BIO_meth_set_write_ex(bio, bio_write);
+  BIO_meth_set_ctrl(bio, bio_control);
+  made->method = bio;
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   // An idle session keeps no record buffers.
@@ -87,6 +161,8 @@ kfm_tls_context *kfm_tls_client_context(const char *trust, enum kfm_tls_step *st
 void kfm_tls_context_free(kfm_tls_context *context) {
   if (!context) return;
   SSL_CTX_free(context->context);
+  BIO_meth_free(context->method);
+  free(context->out.bytes);
   free(context);
 }
 
@@ -124,30 +200,41 @@ kfm_tls *kfm_tls_open(kfm_tls_context *context, const char *host) {
   ERR_clear_error();
   kfm_tls *tls = calloc(1, sizeof *tls);
   SSL *ssl = SSL_new(context->context);
-  BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
-  if (!tls || !ssl || !in || !out || (host && !expect(ssl, host))) {
+  BIO *bio = BIO_new(context->method);
+  if (!tls || !ssl || !bio || (host && !expect(ssl, host))) {
     free(tls);
     SSL_free(ssl);
-    BIO_free(in);
-    BIO_free(out);
+    BIO_free(bio);
     return NULL;
   }
-  SSL_set_bio(ssl, in, out);
+  tls->ssl = ssl;
+  tls->context = context;
+  BIO_set_data(bio, tls);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl, bio, bio);
   if (context->is_server) SSL_set_accept_state(ssl);
   else SSL_set_connect_state(ssl);
-  *tls = (kfm_tls){ssl, in, out};
   return tls;
 }
 
 void kfm_tls_free(kfm_tls *tls) {
   if (!tls) return;
   SSL_free(tls->ssl);
+  free(tls->kept.bytes);
   free(tls);
 }
 
 int kfm_tls_put(kfm_tls *tls, const void *bytes, size_t count) {
-  size_t written;
-  return BIO_write_ex(tls->in, bytes, count, &written) == 1 && written == count;
+  if (!kfm_tls_keep(tls)) return 0;
+  tls->in = bytes;
+  tls->in_count = count;
+  return 1;
+}
+
+int kfm_tls_keep(kfm_tls *tls) {
+  int ok = tls->in_count == 0 || append(&tls->kept, tls->in, tls->in_count);
+  tls->in_count = 0;
+  return ok;
 }
 
 static int meaning(kfm_tls *tls, int result) {
@@ -187,13 +274,11 @@ void kfm_tls_end(kfm_tls *tls) {
 }
 
 const void *kfm_tls_output(kfm_tls *tls, size_t *count) {
-  char *bytes;
-  long pending = BIO_get_mem_data(tls->out, &bytes);
-  *count = pending > 0 ? (size_t)pending : 0;
-  return pending > 0 ? bytes : NULL;
+  struct buffer *out = &tls->context->out;
+  *count = out->count;
+  out->count = 0;
+  return *count > 0 ? out->bytes : NULL;
 }
-
-void kfm_tls_taken(kfm_tls *tls) { (void)BIO_reset(tls->out); }
 
 void kfm_tls_failure(kfm_tls *tls, int *is_certificate, char *text, size_t size) {
   long verified = SSL_get_verify_result(tls->ssl);

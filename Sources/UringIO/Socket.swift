@@ -230,16 +230,24 @@ extension Socket {
   /// Queues `bytes`: a copy, or the received buffer itself where an `onReceive` of this loop passes
   /// on what it was just given.
   package func send(_ bytes: UnsafeRawBufferPointer) {
-    guard canSend, !bytes.isEmpty else { return }
     guard bytes.count >= SendQueue.lentBytesMin,
       let block = loop.receiveBuffers?.block(of: bytes)
     else {
       queue.append(copying: bytes)
       return scheduleSend()
     }
-    let sent = bytes.count >= Self.passedOnBytesMin ? passOn(bytes) : 0
+    let sent = passOn(bytes)
     guard sent < bytes.count else { return }
     queue.append(UnsafeRawBufferPointer(rebasing: bytes[sent...]), of: block)
+    scheduleSend()
+  }
+
+  /// Queues bytes of memory that is used again after the call.
+  func sendFromScratch(_ bytes: UnsafeRawBufferPointer) {
+    guard canSend else { return }
+    let sent = passOn(bytes)
+    guard sent < bytes.count else { return }
+    queue.append(copying: UnsafeRawBufferPointer(rebasing: bytes[sent...]))
     scheduleSend()
   }
 
@@ -247,7 +255,8 @@ extension Socket {
   /// the turn, when it has left it. Only for those that look at `queuedBytes` after a send: they
   /// wait for no `onDrained` when it is 0. Returns how much the kernel took.
   private func passOn(_ bytes: UnsafeRawBufferPointer) -> Int {
-    guard lowWaterBytes > 0, queue.isEmpty, sending == nil else { return 0 }
+    guard bytes.count >= Self.passedOnBytesMin, lowWaterBytes > 0, queue.isEmpty, sending == nil
+    else { return 0 }
     // An error comes back from the ring, with everything else that is to be done about it.
     return max(
       0,

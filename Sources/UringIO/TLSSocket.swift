@@ -38,6 +38,8 @@ package final class TLSSocket: ByteStream {
     case closed
   }
 
+  /// Enciphered at a time: four records of full size.
+  private static let encipheredBytesMax = 65_536
   /// How long a handshake may take.
   private static let handshakeMax = Nanoseconds.seconds(10)
 
@@ -114,6 +116,10 @@ extension TLSSocket {
       return fail(TLSFailure(.unavailable, "tls: no memory for what was received"))
     }
     pump()
+    // What the consumer did not want yet.
+    if kfm_tls_keep(session) != 1 {
+      fail(TLSFailure(.unavailable, "tls: no memory for what was received"))
+    }
   }
 
   private func socketEnded(_ end: SocketEnd) {
@@ -223,18 +229,22 @@ extension TLSSocket {
   }
 
   private func encipher(_ bytes: UnsafeRawBufferPointer) {
-    guard kfm_tls_write(session, bytes.baseAddress, bytes.count) == 1 else {
-      return fail(.session(session, host: host))
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let part = UnsafeRawBufferPointer(rebasing: rest.prefix(Self.encipheredBytesMax))
+      rest = rest.dropFirst(part.count)
+      guard kfm_tls_write(session, part.baseAddress, part.count) == 1 else {
+        return fail(.session(session, host: host))
+      }
+      flush()
     }
-    flush()
   }
 
-  /// Queues what the session has for the peer.
+  /// Queues what the session has for the peer. Follows each call with the session at once.
   private func flush() {
     var count = 0
     guard let bytes = kfm_tls_output(session, &count) else { return }
-    socket.send(UnsafeRawBufferPointer(start: bytes, count: count))
-    kfm_tls_taken(session)
+    socket.sendFromScratch(UnsafeRawBufferPointer(start: bytes, count: count))
   }
 
   /// Ends the stream to the peer with a close_notify after everything queued.

@@ -48,8 +48,12 @@ int kfm_tls_context_protocols(kfm_tls_context *context, const unsigned char *lis
 kfm_tls *kfm_tls_open(kfm_tls_context *context, const char *host);
 void kfm_tls_free(kfm_tls *tls);
 
-/// Bytes from the peer. Returns 1, or 0 when memory ran out.
+/// Bytes from the peer, which must stay valid until `kfm_tls_keep`. Returns 1, or 0 when memory ran
+/// out.
 int kfm_tls_put(kfm_tls *tls, const void *bytes, size_t count);
+
+/// Copies those of the bytes put in that have not been used. Returns 1, or 0 when memory ran out.
+int kfm_tls_keep(kfm_tls *tls);
 
 /// Goes on with the handshake: 1 when it is done, otherwise one of the meanings above.
 int kfm_tls_handshake(kfm_tls *tls);
@@ -63,10 +67,9 @@ int kfm_tls_write(kfm_tls *tls, const void *bytes, size_t count);
 /// Says that nothing more will be written (close_notify).
 void kfm_tls_end(kfm_tls *tls);
 
-/// Bytes for the peer, valid until the next call; NULL when there are none. `kfm_tls_taken`
-/// follows once they are copied.
+/// Bytes for the peer; NULL when there are none. To be taken before any other call with a session of
+/// the same context: they share the memory.
 const void *kfm_tls_output(kfm_tls *tls, size_t *count);
-void kfm_tls_taken(kfm_tls *tls);
 
 /// Why the session failed, in OpenSSL's words. `is_certificate`: the peer's certificate was refused.
 void kfm_tls_failure(kfm_tls *tls, int *is_certificate, char *text, size_t size);

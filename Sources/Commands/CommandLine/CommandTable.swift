@@ -10,10 +10,11 @@ package struct CommandTable {
       + [TopicsListCommand.definition, TopicsTailCommand.definition, LagCommand.definition]
       + [PacksListCommand.definition, PacksNewCommand.definition, PacksValidateCommand.definition]
       + [ConfigCommand.check, ConfigCommand.show, ConfigCommand.schema]
-      + [EchoServerCommand.definition, LoopCommand.definition]
       + [LoadCommand.definition, DoctorCommand.definition, VersionCommand.definition]
       + [
         AppendBenchCommand.definition,
+        EchoServerCommand.definition,
+        LoopCommand.definition,
         VecServeCommand.definition,
       ]
       + [CompletionsCommand.definition]
