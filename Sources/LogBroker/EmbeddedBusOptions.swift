@@ -1,4 +1,5 @@
 package import Base
+package import Events
 
 /// What an `EmbeddedBus` is made of.
 package struct EmbeddedBusOptions {
@@ -10,6 +11,8 @@ package struct EmbeddedBusOptions {
   /// Partitions of each session-keyed topic: a power of two up to 4,096, fixed when the data
   /// directory is created (SEMANTICS D2).
   package var partitions = 16
+  /// Topics besides a node's, and their partition counts should they have to be made.
+  package var topics: [Topic: Int] = [:]
   package var limits = LogLimits()
   package var metrics = LogMetrics()
 

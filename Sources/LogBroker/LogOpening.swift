@@ -16,6 +16,7 @@ struct LogOpening {
   let storage: any LoopStorage
   let dataDirectory: String
   let partitions: Int
+  let topics: [Topic: Int]
   let limits: LogLimits
   let metrics: LogMetrics
   let logger: Logger
@@ -56,7 +57,8 @@ struct LogOpening {
       }
       return try createLog()
     }
-    if catalog.addMissing() { try write(catalog) }
+    let isOlder = catalog.addMissing()
+    if catalog.add(topics) || isOlder { try write(catalog) }
     return catalog
   }
 
@@ -75,7 +77,8 @@ struct LogOpening {
       try storage.replace(Checkpoint.path, in: "log", with: Checkpoint().encoded)
       try storage.syncDirectory("")
     }
-    let catalog = Catalog(partitions: partitions)
+    var catalog = Catalog(partitions: partitions)
+    _ = catalog.add(topics)
     try write(catalog)
     return catalog
   }
