@@ -32,6 +32,8 @@ package final class EventLoop: TimerService {
   private var unsent: [Socket] = []
   private var parked: [UInt64: () -> Void] = [:]
   private var parkedEver: UInt64 = 0
+  /// Turns so far, the one that runs included.
+  private(set) var turns: UInt64 = 0
   private var isStopped = false
   private var isRunning = false
   private var wakeWatch: WakeWatch?
@@ -200,6 +202,7 @@ extension EventLoop {
     precondition(!isRunning, "the loop was run from one of its own callbacks")
     precondition(handle.isCurrent, "the loop was run on a thread that is not its own")
     isRunning = true
+    turns &+= 1
     defer { isRunning = false }
     watchdog.begin()
     settle()
@@ -258,6 +261,7 @@ extension EventLoop {
     let last = !flags.contains(.more)
     guard let (client, operation) = operations.take(completion.user_data, last: last) else {
       statistics.staleCompletions.add()
+      if flags.contains(.hasBuffer) { receiveBuffers?.recycle(flags.bufferIndex) }
       return
     }
     client.completed(operation, result: completion.result, flags: flags)

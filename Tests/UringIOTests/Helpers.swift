@@ -124,9 +124,26 @@ final class SocketPair {
     }
   }
 
+  /// Puts in what there is room for.
+  func offer(_ count: Int) {
+    withUnsafeTemporaryAllocation(byteCount: count, alignment: 1) { bytes in
+      bytes.initializeMemory(as: UInt8.self, repeating: 9)
+      _ = Glibc.send(other, bytes.baseAddress, count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
+    }
+  }
+
+  /// Takes out what is there.
+  func drop() {
+    withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 1) { bytes in
+      while recv(other, bytes.baseAddress, bytes.count, Int32(MSG_DONTWAIT)) > 0 {}
+    }
+  }
+
+  func closeOther() { _ = Glibc.close(other) }
+
   func close() {
     socket.close()
-    _ = Glibc.close(other)
+    closeOther()
   }
 }
 
