@@ -12,8 +12,12 @@ package struct EmbeddedBusOptions {
   /// directory is created (SEMANTICS D2).
   package var partitions = 16
   /// Topics besides a node's, and their partition counts should they have to be made.
-  package var topics: [Topic: Int] = [:]
+  package var partitionCounts: [Topic: Int] = [:]
   package var limits = LogLimits()
+  /// How topics are kept; those not named keep what the catalog says.
+  package var topics: [Topic: TopicSettings] = [:]
+  /// The least any topic gets, whatever its creator asked for.
+  package var durabilityFloor = Durability.replicated
   package var metrics = LogMetrics()
 
   package init(

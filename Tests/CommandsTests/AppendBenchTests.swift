@@ -107,6 +107,15 @@ import UringIO
     #expect(counts.values.reduce(0, +) == 200)
   }
 
+  @Test(arguments: ["uring", "epoll"], ["persisted", "replicated"])
+  func theReportSaysWhatRan(io: String, durability: String) throws {
+    let scratch = try Scratch()
+    let run = append(scratch, "--io", io, "--durability", durability)
+    let report = try JSON(parsing: Array(run.output.utf8))
+    #expect(report["io"]?.string == io)
+    #expect(report["durability"]?.string == durability)
+  }
+
   @Test func aTopicKeepsItsPartitions() throws {
     let scratch = try Scratch()
     #expect(append(scratch, "--batches", "0").exitCode == .ok)
@@ -117,8 +126,7 @@ import UringIO
   }
 
   @Test(arguments: [
-    ["--durability", "replicated"], ["--io", "epoll"], ["--retention-bytes", "100000"],
-    ["--durability", "hopeful"], ["--message-bytes", "70000"],
+    ["--durability", "hopeful"], ["--io", "threads"], ["--message-bytes", "70000"],
   ]) func whatIsNotThereIsRefused(words: [String]) {
     let run = ProgramRun().run(["bench", "append", "--dir", "/nonexistent/x"] + words)
     #expect(run.exitCode == .usage)

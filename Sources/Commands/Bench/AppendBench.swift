@@ -9,19 +9,33 @@ import UringIO
 final class AppendBench {
   private let context: CommandContext
   private let plan: AppendPlan
+  private let durability: Durability
   private let loop: EventLoop
   private let storage: RingStorage
   private let bus: EmbeddedBus
   private let log: StructuredLogger
 
+  /// How the log and its topic are to be.
+  struct Setup {
+    var io: IOChoice
+    var durability: Durability
+    /// Bytes; nil for the log's own limit.
+    var segmentBytes: Int?
+    /// Bytes of a partition; nil for ever.
+    var retentionBytes: Int?
+  }
+
   /// Opens or makes the log in `directory`.
   init(
-    _ context: CommandContext, _ directory: String, _ plan: AppendPlan, segmentBytes: Int?
+    _ context: CommandContext, _ directory: String, _ plan: AppendPlan, _ setup: Setup
   ) throws(CommandFailure) {
     self.context = context
     self.plan = plan
+    durability = setup.durability
     do throws(RingFailure) {
-      loop = try EventLoop(clock: context.clock)
+      var options = EventLoopOptions()
+      options.io = setup.io
+      loop = try EventLoop(options: options, clock: context.clock)
     } catch {
       throw StartFailure(error).commandFailure
     }
@@ -34,8 +48,12 @@ final class AppendBench {
       storage: storage, loop: loop,
       logger: Logger(module: "bench", ring: log.ring, clock: context.clock),
       dataDirectory: root)
-    options.topics = [.bench: plan.partitions]
-    if let segmentBytes { options.limits.segmentBytesMax = segmentBytes }
+    options.partitionCounts = [.bench: plan.partitions]
+    var topic = TopicSettings()
+    topic.durability = setup.durability
+    topic.segmentBytes = setup.segmentBytes
+    topic.retentionBytes = setup.retentionBytes
+    options.topics = [.bench: topic]
     do throws(LogBrokerError) {
       bus = try EmbeddedBus.open(options)
     } catch {
@@ -50,13 +68,23 @@ final class AppendBench {
     }
   }
 
-  func run(acks: EventLines?, seen: EventLines?) throws(CommandFailure) -> AppendReport {
+  /// Where each kind of line goes.
+  struct Lines {
+    var acks: EventLines?
+    var seen: EventLines?
+    var stored: EventLines?
+  }
+
+  func run(_ lines: Lines) throws(CommandFailure) -> AppendReport {
     let sequences = try SequenceFinder(bus: bus, loop: loop, producers: plan.producers).find()
-    let follower = seen.map { BenchFollower(bus, $0) }
+    let follower =
+      lines.seen == nil && lines.stored == nil
+      ? nil : BenchFollower(bus, seen: lines.seen, stored: lines.stored)
     var report = AppendReport()
     report.plan = plan
-    report.io = "uring"
-    let failure = try append(sequences, acks, &report)
+    report.io = loop.io.rawValue
+    report.durability = durability.rawValue
+    let failure = try append(sequences, lines.acks, &report)
     try follow(follower)
     try closeLog()
     if let failure { throw CommandFailure(failure) }

@@ -49,6 +49,10 @@ struct AppendBenchCommand: Command {
       FlagDefinition(
         name: "seen", kind: .file,
         summary: "a JSON line for what a reader at the end was handed; - is stdout"),
+      FlagDefinition(
+        name: "stored", kind: .file,
+        summary: "a JSON line for each offset that this reader's group has, and stores; - is stdout"
+      ),
       .json,
     ],
     examples: [
@@ -63,9 +67,10 @@ struct AppendBenchCommand: Command {
 
   private let directory: String
   private let plan: AppendPlan
-  private let segmentBytes: Int?
+  private let setup: AppendBench.Setup
   private let acks: String?
   private let seen: String?
+  private let stored: String?
   private let isJSON: Bool
 
   private init(_ typed: TypedArguments) throws(UsageError) {
@@ -74,34 +79,30 @@ struct AppendBenchCommand: Command {
     }
     self.directory = directory
     plan = try AppendPlan(typed)
-    segmentBytes = typed.integer("segment-bytes")
+    setup = AppendBench.Setup(
+      io: typed["io"].flatMap(IOChoice.init) ?? .auto,
+      durability: typed["durability"].flatMap(Durability.init) ?? .persisted,
+      segmentBytes: typed.integer("segment-bytes"),
+      retentionBytes: typed.integer("retention-bytes"))
     acks = typed["acks"]
     seen = typed["seen"]
+    stored = typed["stored"]
     isJSON = typed.has("json")
-    if typed["durability"] == "replicated" {
-      throw UsageError("--durability replicated is not in this version; expected persisted")
-    }
-    if typed["io"] == "epoll" {
-      throw UsageError("--io epoll is not in this version; expected auto or uring")
-    }
-    if typed["retention-bytes"] != nil {
-      throw UsageError("--retention-bytes is not in this version")
-    }
   }
 
   func run(in context: CommandContext) throws(CommandFailure) -> ExitCode {
-    let acks = try acks.map { path throws(CommandFailure) in
-      try EventLines(path: path, in: context.workingDirectory)
+    func open(_ path: String?) throws(CommandFailure) -> EventLines? {
+      guard let path else { return nil }
+      return try EventLines(path: path, in: context.workingDirectory)
     }
-    let seen = try seen.map { path throws(CommandFailure) in
-      try EventLines(path: path, in: context.workingDirectory)
-    }
-    let bench = try AppendBench(context, directory, plan, segmentBytes: segmentBytes)
+    let lines = AppendBench.Lines(
+      acks: try open(acks), seen: try open(seen), stored: try open(stored))
+    let bench = try AppendBench(context, directory, plan, setup)
     defer { bench.close() }
-    let report = try bench.run(acks: acks, seen: seen)
+    let report = try bench.run(lines)
     if isJSON { context.output.line(report.json.text) } else { report.write(to: context.output) }
-    for lines in [acks, seen] {
-      guard case .failed(let code)? = lines?.failure else { continue }
+    for file in [lines.acks, lines.seen, lines.stored] {
+      guard case .failed(let code)? = file?.failure else { continue }
       throw CommandFailure(
         .notWritable, "lines could not be written: \(SystemError.text(code))")
     }

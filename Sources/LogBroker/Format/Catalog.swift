@@ -15,6 +15,7 @@ struct Catalog: Hashable {
     /// `stream/topic`
     var path: String
     var partitions: Int
+    var settings = TopicSettings()
   }
 
   /// Of each session-keyed topic.
@@ -51,6 +52,17 @@ struct Catalog: Hashable {
     return entries.count != before
   }
 
+  /// Takes over how topics are to be kept. Returns whether that differs from before.
+  @discardableResult
+  mutating func adopt(_ settings: [Topic: TopicSettings]) -> Bool {
+    let before = entries
+    for (topic, wanted) in settings {
+      guard let index = entries.firstIndex(where: { $0.path == topic.path }) else { continue }
+      entries[index].settings = wanted
+    }
+    return entries != before
+  }
+
   /// Reads what `encoded` wrote.
   init(_ bytes: [UInt8]) throws(LogBrokerError) {
     func damaged(_ reason: String) -> LogBrokerError { .damaged(file: Self.path, reason: reason) }
@@ -65,16 +77,20 @@ struct Catalog: Hashable {
         let path = topic["path"]?.string, let count = topic["partitions"]?.int,
         (1...Int64(Self.topicPartitionsMax)).contains(count)
       else { throw damaged("a topic is incomplete") }
-      entries.append(Entry(number: number, path: path, partitions: Int(count)))
+      entries.append(
+        Entry(
+          number: number, path: path, partitions: Int(count), settings: TopicSettings(topic)))
     }
   }
 
   var encoded: [UInt8] {
     let topics = entries.map { entry -> JSON in
-      [
+      var members: JSONObject = [
         "number": .int(Int64(entry.number)), "path": .string(entry.path),
         "partitions": .int(Int64(entry.partitions)),
       ]
+      for (name, value) in entry.settings.members { members[name] = value }
+      return .object(members)
     }
     return SealedJSON.encode(
       ["partitions": .int(Int64(partitions)), "topics": .array(topics)], version: Self.version)

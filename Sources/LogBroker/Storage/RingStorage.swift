@@ -27,6 +27,10 @@ package final class RingStorage: LoopStorage {
     try disk.rename(path, to: target)
   }
 
+  package func remove(_ path: String) throws(StorageFailure) { try disk.remove(path) }
+
+  package var bootID: UInt128 { disk.bootID }
+
   package func syncDirectory(_ path: String) throws(StorageFailure) {
     try disk.syncDirectory(path)
   }
