@@ -31,6 +31,10 @@ lint: format-lint ## Formatting and house rules (module order, lengths, banned c
 	@scripts/build.sh --tests
 	@env -u SWIFT_DETERMINISTIC_HASHING swift test -c release --skip-build --disable-xctest --filter '^ArchitectureTests\.'
 
+.PHONY: sanitize
+sanitize: ## The event loop's tests under the thread and address sanitizers
+	@scripts/sanitize.sh
+
 .PHONY: format-lint
 format-lint:
 	@swift format lint --strict --parallel --recursive $(swift_files)
