@@ -24,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 
 import history
 import lossy
@@ -54,6 +55,7 @@ class Lives:
         # Message bytes, messages a batch, batches in flight, segment bytes; None: anything.
         self.shape = None
         self.more = ["--io", options.io, "--durability", options.durability]
+        self.boot = None
         self.files = {"acks": [], "seen": [], "stored": []}
 
     def start(self, batches=1 << 30):
@@ -71,8 +73,18 @@ class Lives:
             command += [f"--{kind}", paths[-1]]
         self.errors = os.path.join(self.folder, f"errors.{self.lives}")
         self.lives += 1
+        if self.boot:
+            command = ["unshare", "-m", "sh", "-c",
+                       'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"',
+                       self.boot] + command
         with open(self.errors, "wb") as errors:
             return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+
+    def boot_anew(self):
+        """What starts from now on finds another boot id: the power was gone."""
+        self.boot = os.path.join(self.folder, f"boot.{self.lives}")
+        with open(self.boot, "w", encoding="ascii") as file:
+            file.write(f"{uuid.UUID(int=self.rng.getrandbits(128))}\n")
 
     def said(self):
         with open(self.errors, encoding="utf-8", errors="replace") as errors:
@@ -195,6 +207,8 @@ def power_rounds(options, rows):
 def power_lives(options, rng, disk, folder, totals, count):
     lives = Lives(options, folder, os.path.join(disk.path, "data"), rng)
     disk.ask("direct", rng.randrange(2))
+    if options.durability == "replicated":
+        lives.boot_anew()
     if options.lie:
         # From when there is a log: one that cannot even be made shows nothing.
         lives.start(batches=5).wait()
@@ -215,6 +229,8 @@ def power_lives(options, rng, disk, folder, totals, count):
         if not disk.ask("dead") and rng.random() < 0.25:
             continue
         disk.ask("cut", rng.randrange(1 << 60))
+        if options.durability == "replicated":
+            lives.boot_anew()
         # Reading it makes the journal durable: not always.
         if rng.random() < 0.2 and lives.data_is_there():
             verdict = lives.judge()
