@@ -13,11 +13,13 @@ import Testing
   private struct Outcome {
     var crashPoints = 0
     var acknowledgements = 0
+    var clockJumps = 0
     var problems: [String] = []
     var tally: [String: Int] = [:]
 
     mutating func add(_ workload: BusWorkload) {
       acknowledgements += workload.acknowledgements
+      clockJumps += workload.clockJumps
       problems += workload.problems
       tally.merge(workload.disk.tally.counts, uniquingKeysWith: +)
     }
@@ -63,6 +65,9 @@ import Testing
     }
     #expect(outcome.problems.isEmpty, "\(outcome.problems)")
     #expect(outcome.acknowledgements > wanted)
+    #expect(outcome.clockJumps > 100)
+    ProofScale.row(
+      "sim_clock_jumps_\(half)", outcome.clockJumps, ">100", outcome.clockJumps > 100)
     let kinds = [
       "sector kept", "sector dropped", "sector torn", "size kept", "size lost", "size in between",
       "entry kept", "entry lost", "file lost with its directory",
