@@ -12,7 +12,7 @@ rounds=${ROUNDS:-500}
 seed=${SEED:-$RANDOM}
 parts=("$@")
 [ $# -gt 0 ] || parts=(simulated kill power serve calls slow teeth)
-kfm=.build/release/kfm
+kfm=$root/.build/release/kfm
 rows=$(mktemp)
 trap 'rm -f "$rows"' EXIT
 

@@ -207,6 +207,7 @@ def power_rounds(options, rows):
 def power_lives(options, rng, disk, folder, totals, count):
     lives = Lives(options, folder, os.path.join(disk.path, "data"), rng)
     disk.ask("direct", rng.randrange(2))
+    disk.ask("allocate", rng.randrange(2))
     if options.durability == "replicated":
         lives.boot_anew()
     if options.lie:

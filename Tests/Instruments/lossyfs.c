@@ -14,6 +14,7 @@
 //   dead          1 from then on
 //   liesync 0|1   syncs that do nothing and say they did (what the checks must catch)
 //   direct 0|1    whether O_DIRECT is taken (else EINVAL)
+//   allocate 0|1  whether fallocate is known (else EOPNOTSUPP)
 //   delay US      how long a sync takes; other calls go on meanwhile
 //   room BYTES    no more than so much content; 0 is no limit
 //   failcall N    the N-th change or sync from now on fails, as `failure` says, without effect
@@ -97,7 +98,7 @@ static uint64_t random_state = 1;
 static uint64_t done, dies_at, page_total, page_limit, failing_sync;
 static uint64_t failing_call, failed_calls;
 static int failure = EIO;
-static int is_dead, sync_lies, takes_direct = 1, is_cutting, is_quitting;
+static int is_dead, sync_lies, takes_direct = 1, knows_allocate = 1, is_cutting, is_quitting;
 static useconds_t sync_delay;
 
 static uint64_t next_random(void) {
@@ -634,6 +635,7 @@ static void do_fallocate(fuse_req_t request, fuse_ino_t number, int mode, off_t 
   (void)info;
   CHANGE(request);
   struct inode *inode = at(number);
+  if (!knows_allocate) FAIL(request, EOPNOTSUPP);
   if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
     FAIL(request, EOPNOTSUPP);
   if (!has_room(length)) FAIL(request, ENOSPC);
@@ -784,6 +786,7 @@ static void command(const char *word, uint64_t value) {
   if (strcmp(word, "dead") == 0) answer = is_dead;
   if (strcmp(word, "liesync") == 0) sync_lies = value;
   if (strcmp(word, "direct") == 0) takes_direct = value;
+  if (strcmp(word, "allocate") == 0) knows_allocate = value;
   if (strcmp(word, "delay") == 0) sync_delay = value;
   if (strcmp(word, "room") == 0) page_limit = value / page_bytes;
   if (strcmp(word, "failcall") == 0) failing_call = value;
