@@ -3,7 +3,7 @@ import Synchronization
 import TestSupport
 
 /// A clock whose wall time is set forward and back by somebody; the monotonic one goes on.
-final class JumpingClock: Clock {
+final class ShiftedClock: Clock {
   private let base: ManualClock
   private let skew = Mutex<Int64>(0)
 
