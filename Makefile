@@ -60,6 +60,10 @@ install: build ## Install kfm and the sample packs under PREFIX (/usr/local)
 	install -d $(DESTDIR)$(PREFIX)/share/kfm/personalities
 	cp -R --no-preserve=ownership personalities/. $(DESTDIR)$(PREFIX)/share/kfm/personalities/
 
+.PHONY: prove
+prove: ## Prove what the log promises, in full; takes hours (ROUNDS, SEED)
+	@scripts/prove.sh
+
 .PHONY: bench-turn
 bench-turn: build ## Measure what a turn costs, beside a minimal C relay
 	@Benchmarks/bench-turn.sh
