@@ -284,7 +284,7 @@ package final class PartitionJournal {
     guard !isClosed else { return }
     switch error {
     case .diskFull, .unavailable: metrics.appendRetries.add()
-    case .recordTooLarge, .unknownPartition, .damaged:
+    case .recordTooLarge, .unknownPartition, .damaged, .belowStart, .leaseExceeded:
       // No later attempt can succeed, and nothing newer may go before it.
       close()
       onLost?("the journal cannot be written: \(error)")

@@ -11,6 +11,8 @@ struct LogOpening {
     let table: PartitionTable
     let offsets: GroupOffsets
     let journal: Journal
+    /// When the clock was last believed.
+    let clock: ClockGuard.Anchor?
   }
 
   let storage: any LoopStorage
@@ -133,10 +135,13 @@ struct LogOpening {
     }
     report(image.journal)
     for log in image.table.all { skipReserved(log) }
+    for path in checkpoint.removed { try? storage.remove(path) }
     let journal = Journal(
       files: files, capacity: capacity, state: image.journal.state,
       released: image.released)
-    return Opened(lock: lock, table: image.table, offsets: image.offsets, journal: journal)
+    return Opened(
+      lock: lock, table: image.table, offsets: image.offsets, journal: journal,
+      clock: checkpoint.clock)
   }
 
   /// After a power loss a partition goes on above what may have been acknowledged and lost.
