@@ -32,8 +32,9 @@ package final class EmbeddedBus: MessageBus {
   package static func open(_ options: EmbeddedBusOptions) throws(LogBrokerError) -> EmbeddedBus {
     let opening = LogOpening(
       storage: options.storage, dataDirectory: options.dataDirectory,
-      partitions: options.partitions, topics: options.topics,
-      durabilityFloor: options.durabilityFloor, limits: options.limits, metrics: options.metrics,
+      partitions: options.partitions, partitionCounts: options.partitionCounts,
+      topics: options.topics, durabilityFloor: options.durabilityFloor, limits: options.limits,
+      metrics: options.metrics,
       logger: options.logger.named("log"))
     return EmbeddedBus(try opening.run(), options)
   }

@@ -18,6 +18,7 @@ struct LogOpening {
   let storage: any LoopStorage
   let dataDirectory: String
   let partitions: Int
+  let partitionCounts: [Topic: Int]
   let topics: [Topic: TopicSettings]
   let durabilityFloor: Durability
   let limits: LogLimits
@@ -61,7 +62,8 @@ struct LogOpening {
       return try createLog()
     }
     let isOlder = catalog.addMissing()
-    if catalog.adopt(topics) || isOlder { try write(catalog) }
+    let isLarger = catalog.add(partitionCounts)
+    if catalog.adopt(topics) || isOlder || isLarger { try write(catalog) }
     return catalog
   }
 
@@ -81,6 +83,7 @@ struct LogOpening {
       try storage.syncDirectory("")
     }
     var catalog = Catalog(partitions: partitions)
+    _ = catalog.add(partitionCounts)
     catalog.adopt(topics)
     try write(catalog)
     return catalog

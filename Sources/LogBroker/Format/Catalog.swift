@@ -7,6 +7,8 @@ struct Catalog: Hashable {
   static let path = "log/catalog.json"
   /// SEMANTICS D2: a power of two, fixed when the catalog is created.
   static let partitionsMax = 4_096
+  /// Of a topic with a count of its own.
+  static let topicPartitionsMax = 65_536
 
   struct Entry: Hashable {
     var number: UInt16
@@ -40,6 +42,16 @@ struct Catalog: Hashable {
     return entries.count != before
   }
 
+  /// Adds topics that have counts of their own and are not there. Returns whether there were any.
+  mutating func add(_ topics: [Topic: Int]) -> Bool {
+    let before = entries.count
+    for (topic, count) in topics where !entries.contains(where: { $0.path == topic.path }) {
+      let number = (entries.map(\.number).max() ?? 0) + 1
+      entries.append(Entry(number: number, path: topic.path, partitions: count))
+    }
+    return entries.count != before
+  }
+
   /// Takes over how topics are to be kept. Returns whether that differs from before.
   @discardableResult
   mutating func adopt(_ settings: [Topic: TopicSettings]) -> Bool {
@@ -63,7 +75,7 @@ struct Catalog: Hashable {
     for topic in topics {
       guard let number = topic["number"]?.int, let number = UInt16(exactly: number),
         let path = topic["path"]?.string, let count = topic["partitions"]?.int,
-        (1...Int64(Self.partitionsMax)).contains(count)
+        (1...Int64(Self.topicPartitionsMax)).contains(count)
       else { throw damaged("a topic is incomplete") }
       entries.append(
         Entry(

@@ -17,14 +17,15 @@ final class PartitionTable {
     var counts: [Int] = []
     var numbers: [UInt16] = []
     var settings: [TopicSettings] = []
-    for topic in Topic.allCases {
-      // `addMissing` has seen to it that every topic is there.
-      let entry = catalog.entries.first { $0.path == topic.path }!
-      counts.append(entry.partitions)
-      numbers.append(entry.number)
-      settings.append(entry.settings)
-      settings[settings.count - 1].durability = max(durabilityFloor, entry.settings.durability)
-      byNumber[entry.number] = topic
+    for topic in Topic.everyCase {
+      // `addMissing` has seen to it that every topic of a node is there.
+      let entry = catalog.entries.first { $0.path == topic.path }
+      counts.append(entry?.partitions ?? 0)
+      numbers.append(entry?.number ?? 0)
+      var kept = entry?.settings ?? TopicSettings()
+      kept.durability = max(durabilityFloor, kept.durability)
+      settings.append(kept)
+      if let entry { byNumber[entry.number] = topic }
     }
     self.counts = counts
     self.numbers = numbers
@@ -75,7 +76,7 @@ final class PartitionTable {
   var all: [PartitionLog] { logs.flatMap { $0.compactMap { $0 } } }
 
   func status() -> [TopicStatus] {
-    Topic.allCases.map { topic in
+    Topic.everyCase.filter { count(of: $0) > 0 }.map { topic in
       let logs = logs[topic.rawValue].compactMap { $0 }
       return TopicStatus(
         topic: topic, partitions: count(of: topic),

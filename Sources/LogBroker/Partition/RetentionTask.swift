@@ -46,7 +46,7 @@ final class RetentionTask {
   func run() {
     let isTrusted = isClockTrusted()
     let now = UInt64(clamping: loop.clock.wall().microseconds)
-    for topic in Topic.allCases {
+    for topic in Topic.everyCase {
       let policy = RetentionPolicy(settings: table.settings(of: topic))
       let logs = table.existing(topic)
       if isTrusted {
