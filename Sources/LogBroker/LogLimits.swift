@@ -22,6 +22,8 @@ package struct LogLimits: Sendable, Hashable {
   /// The same for one `PartitionReader`, and how long it may hold a piece of it.
   package static let leaseBytesMax = 16 << 20
   package static let leaseTimeMax = Nanoseconds.seconds(30)
+  /// Message ids that a partition with a deduplication window remembers.
+  package static let deduplicationIDsMax = 65_536
   /// A sparse index has an entry about every so many bytes.
   package static let indexIntervalBytes = 64 << 10
   /// Segment files kept open.

@@ -23,6 +23,8 @@ package final class LogMetrics: Sendable {
   /// long.
   package let leasedBytes = Gauge()
   package let leasesExceeded = Counter()
+  /// Records that were on the log already, by their message ids.
+  package let duplicates = Counter()
   /// Records that retention or "delete up to offset" took away, and bytes of their files.
   package let deletedRecords = Counter()
   package let deletedBytes = Counter()

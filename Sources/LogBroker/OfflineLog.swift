@@ -17,6 +17,13 @@ package final class OfflineLog {
     image = try Self.read(storage, dataDirectory)
   }
 
+  /// What a log that is being opened has.
+  init(_ image: LogImage, storage: any Storage, dataDirectory: String) {
+    self.storage = storage
+    self.dataDirectory = dataDirectory
+    self.image = image
+  }
+
   /// Looks again: records that were added since can be polled afterwards.
   package func refresh() throws(LogBrokerError) {
     image = try Self.read(storage, dataDirectory)

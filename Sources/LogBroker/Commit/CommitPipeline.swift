@@ -141,6 +141,13 @@ extension CommitPipeline {
     isCommitting = true
     buffer.reserve(length + LogLimits.blockBytes)
     let group = encode(entries, at: place)
+    guard !group.writer.isEmpty else {
+      // Nothing but duplicates.
+      isCommitting = false
+      for (entry, firsts) in zip(entries, group.firsts) { entry.completion(.success(firsts)) }
+      loop.enqueue { [weak self] in self?.commitPending() }
+      return
+    }
     journal.commit(group.writer, at: place, isSynced: group.isSynced) { [weak self] result in
       self?.committed(group, isFirst: place.isFirst, result)
     }
@@ -156,10 +163,7 @@ extension CommitPipeline {
     let firsts = entries.map { entry -> [UInt64] in
       switch entry.work {
       case .append(let batches):
-        return batches.map { batch in
-          let log = table.log(batch.target)
-          return batch.records.isEmpty ? log.mintedOffset : writer.add(batch, to: log, now: now)
-        }
+        return batches.map { add($0, to: &writer, now: now) }
       case .offset(let offset, let log):
         writer.add(offset, of: log)
         return []
@@ -168,10 +172,26 @@ extension CommitPipeline {
         return []
       }
     }
-    writer.finish()
+    if !writer.isEmpty { writer.finish() }
     return Group(
       entries: entries, firsts: firsts, writer: writer, reservations: reservations,
       isSynced: entries[0].durability == .persisted || !reservations.isEmpty)
+  }
+
+  /// Adds what of the batch is new; returns where its first record is, or will be.
+  private func add(
+    _ batch: PartitionBatch, to writer: inout GroupWriter, now: UInt64
+  ) -> UInt64 {
+    let log = table.log(batch.target)
+    guard !batch.records.isEmpty else { return log.mintedOffset }
+    guard log.deduplication != nil else { return writer.add(batch, to: log, now: now) }
+    log.deduplication!.forget(now: max(now, log.lastTime))
+    let (fresh, first) = log.deduplication!.stage(batch.records, base: log.mintedOffset)
+    metrics.duplicates.add(batch.records.count - fresh.count)
+    if !fresh.isEmpty {
+      _ = writer.add(PartitionBatch(batch.target, fresh), to: log, now: now)
+    }
+    return first
   }
 
   /// What has to be durable before records of these entries may be acknowledged without a sync.
@@ -211,7 +231,10 @@ extension CommitPipeline {
       if group.writer.end <= Self.bufferKept { buffer.shrink(to: Self.bufferKept) }
       if isFirst, journal.awaitsCheckpoint { startCheckpoint() }
     case .failure(let failure):
-      for frame in group.writer.frames { frame.log.mintedOffset = frame.log.endOffset }
+      for frame in group.writer.frames {
+        frame.log.mintedOffset = frame.log.endOffset
+        frame.log.deduplication?.discard()
+      }
       handle(failure, log: nil, ofCheckpoint: false)
       fail(group.entries)
     }
@@ -224,6 +247,7 @@ extension CommitPipeline {
     for frame in group.writer.frames {
       frame.log.append(
         bytes.slice(frame.range), base: frame.base, count: frame.count, time: frame.time)
+      frame.log.deduplication?.commit(time: frame.time)
       metrics.records.add(Int(frame.count))
     }
     for case .offset(let offset, let log) in group.entries.lazy.map(\.work) {

@@ -21,6 +21,8 @@ final class PartitionLog {
   private(set) var gaps: [Range<UInt64>] = []
   /// Offsets that may be given out without a sync.
   var reservation: OffsetReservation?
+  /// Of message ids, where the topic has one.
+  var deduplication: DeduplicationWindow?
   /// Retention has asked for a cut here.
   var askedCut: UInt64 = 0
   /// Segments that are cut off, and whose files are there until a checkpoint no longer names them.
@@ -54,6 +56,10 @@ final class PartitionLog {
 
   init(target: TopicPartition, topicNumber: UInt16, settings: TopicSettings) {
     self.settings = settings
+    if let window = settings.deduplicationWindow {
+      deduplication = DeduplicationWindow(
+        span: UInt64(clamping: window.microseconds), idsMax: LogLimits.deduplicationIDsMax)
+    }
     self.target = target
     self.topicNumber = topicNumber
     directory = "log/\(target.topic.path)/\(target.partition)"
