@@ -31,7 +31,9 @@ package final class EmbeddedBus: MessageBus {
   package static func open(_ options: EmbeddedBusOptions) throws(LogBrokerError) -> EmbeddedBus {
     let opening = LogOpening(
       storage: options.storage, dataDirectory: options.dataDirectory,
-      partitions: options.partitions, limits: options.limits, metrics: options.metrics,
+      partitions: options.partitions, partitionCounts: options.partitionCounts,
+      topics: options.topics, durabilityFloor: options.durabilityFloor, limits: options.limits,
+      metrics: options.metrics,
       logger: options.logger.named("log"))
     return EmbeddedBus(try opening.run(), options)
   }
@@ -87,17 +89,21 @@ package final class EmbeddedBus: MessageBus {
     completion: @escaping (Result<[UInt64], BusError>) -> Void
   ) {
     do throws(BusError) {
-      let bytes = try admit(batches)
-      pipeline.add(.init(work: .append(batches), bytes: bytes, completion: completion))
+      let (bytes, durability) = try admit(batches)
+      pipeline.add(
+        .init(
+          work: .append(batches), bytes: bytes, durability: durability, completion: completion))
     } catch {
       loop.enqueue { completion(.failure(error)) }
     }
   }
 
-  /// Checks an append; returns the bytes its frames take.
-  private func admit(_ batches: [PartitionBatch]) throws(BusError) -> Int {
+  /// Checks an append; returns the bytes its frames take at most, and what it is acknowledged
+  /// after.
+  private func admit(_ batches: [PartitionBatch]) throws(BusError) -> (Int, Durability) {
     if let refusal = pipeline.refusal { throw refusal }
     var bytes = 0
+    var durability = Durability.replicated
     for batch in batches where !batch.records.isEmpty {
       guard table.contains(batch.target) else { throw .unknownPartition }
       if let reason = table.existing(batch.target)?.damage { throw .damaged(reason) }
@@ -109,9 +115,13 @@ package final class EmbeddedBus: MessageBus {
         }
       }
       bytes += GroupWriter.frameLength(of: batch)
+      switch table.durability(of: batch.target.topic) {
+      case .persisted: durability = .persisted
+      case .replicated: bytes += GroupWriter.reservationLength
+      }
     }
     if bytes > pipeline.appendBytesMax { throw .recordTooLarge(limit: pipeline.appendBytesMax) }
-    return bytes
+    return (bytes, bytes == 0 ? .persisted : durability)
   }
 
   // MARK: Reading

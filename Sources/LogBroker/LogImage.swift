@@ -20,10 +20,12 @@ struct LogImage {
   /// - Parameter onDamage: hears of partitions that are found damaged, once each.
   static func read(
     _ storage: any Storage, _ catalog: Catalog, _ checkpoint: Checkpoint,
-    journals: [AlignedBuffer], onDamage: @escaping (PartitionLog, String) -> Void
+    journals: [AlignedBuffer], durabilityFloor: Durability = .replicated,
+    onDamage: @escaping (PartitionLog, String) -> Void
   ) throws(LogBrokerError) -> LogImage {
     var image = LogImage(
-      table: PartitionTable(catalog), released: checkpoint.released, onDamage: onDamage)
+      table: PartitionTable(catalog, durabilityFloor: durabilityFloor),
+      released: checkpoint.released, onDamage: onDamage)
     try image.restore(checkpoint, storage)
     image.journalBytes = journals
     let recovery = JournalRecovery(
@@ -191,6 +193,20 @@ extension LogImage {
     guard isWhole else { return markDamaged(log, "its frame in the journal is not what it was") }
     switch header.kind {
     case .batch: applyBatch(header, body, log)
+    case .reservation:
+      guard let reservation = OffsetReservation(body) else {
+        return markDamaged(log, "a frame of the journal holds no reservation")
+      }
+      log.reservation = reservation
+      // A start after a power loss went on there.
+      if reservation.start > log.endOffset {
+        log.leaveGap(upTo: reservation.start, isKnown: true)
+      }
+    case .cut:
+      guard body.count == 8 else {
+        return markDamaged(log, "a frame of the journal holds no first offset")
+      }
+      log.cut(to: body.littleEndian(at: 0))
     case .groupOffset:
       guard let offset = GroupOffset(body) else {
         return markDamaged(log, "a frame of the journal holds no offset")

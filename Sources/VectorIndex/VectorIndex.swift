@@ -47,21 +47,28 @@ public final class VectorIndex: @unchecked Sendable {
   }
 
   public let options: Options
+  /// Where the vectors come from; saved with them.
+  public let attributes: IndexAttributes
 
   // Sendable because every access to `graph` and what it owns is inside `lock`.
   private let lock = ReadersWriterLock()
   private var graph: HNSWGraph
 
   /// - Throws: `.parameterOutOfRange` for an option outside its range.
-  public init(options: Options) throws(VectorIndexError) {
+  public init(
+    options: Options, attributes: IndexAttributes = IndexAttributes()
+  ) throws(VectorIndexError) {
     try Self.check(options)
+    try Self.check("attributes", attributes.encode().count, in: 0...IndexAttributes.bytesMax)
     self.options = options
+    self.attributes = attributes
     graph = HNSWGraph(
       rows: RowStore(dimension: options.dimension), metric: options.metric, options: options)
   }
 
-  init(options: Options, graph: HNSWGraph) {
+  init(options: Options, attributes: IndexAttributes, graph: HNSWGraph) {
     self.options = options
+    self.attributes = attributes
     self.graph = graph
   }
 
@@ -110,6 +117,11 @@ public final class VectorIndex: @unchecked Sendable {
   /// Builds the graph anew from the rows that are left and gives back the memory of the others.
   /// Takes as long as adding those rows; searches wait.
   public func compact() {
+    do { try compact(threads: 1, control: .none) } catch {}
+  }
+
+  func compact(threads: Int, control: WorkControl) throws(VectorIndexError) {
+    try control.step(0, of: 1)
     lock.write {
       guard graph.tombstones > 0 else { return }
       let old = graph
@@ -131,11 +143,12 @@ public final class VectorIndex: @unchecked Sendable {
   /// - Parameters:
   ///   - k: 1…1,048,576.
   ///   - ef: candidates kept while walking, at least k: more is slower and finds more.
-  ///   - filter: which ids may be returned. Called under the index's lock: it must not change it.
+  ///   - filter: which ids may be returned.
   public func search(
-    _ query: [Float], k: Int, ef: Int = 64, filter: ((UInt64) -> Bool)? = nil
+    _ query: [Float], k: Int, ef: Int = 64, filter: SearchFilter? = nil
   ) throws(VectorIndexError) -> [Neighbour] {
-    try searchCounting(query, k: k, ef: ef, filter: filter).neighbours
+    try searchCounting(query, k: k, ef: ef, filter: filter.map { filter in { filter.admits($0) } })
+      .neighbours
   }
 
   /// `search`, with the number of distances it computed.

@@ -12,6 +12,10 @@ public enum VectorIndexError: Error, Hashable, Sendable {
   case zeroVector
   /// `add` of an id that is present; `upsert` replaces.
   case duplicateID(UInt64)
+  /// Rows, ids or room for answers in numbers that do not fit each other.
+  case countMismatch(name: String, expected: Int, actual: Int)
+  /// The task that waited for the work was cancelled; nothing was changed or kept.
+  case cancelled
   /// No room for another row; the limit is `VectorIndex.rowsMax`.
   case full
   /// A file that cannot be read, written or believed.
@@ -22,7 +26,7 @@ public enum VectorIndexError: Error, Hashable, Sendable {
 public enum IndexFileError: Error, Hashable, Sendable {
   /// The first bytes are not those of an index.
   case notAnIndex
-  /// Written by a later format than this library reads.
+  /// Written in another format than this library reads.
   case versionUnsupported(UInt32)
   /// Fewer or more bytes than the header announces.
   case sizeMismatch(expected: Int, actual: Int)
@@ -46,6 +50,9 @@ extension VectorIndexError: CustomStringConvertible {
     case .magnitudeTooLarge: "the vector is too long: distances to it would overflow Float32"
     case .zeroVector: "a zero vector has no direction; cosine cannot compare it"
     case .duplicateID(let id): "id \(id) is in the index already; upsert replaces it"
+    case .countMismatch(let name, let expected, let actual):
+      "\(name): \(actual) given, \(expected) wanted"
+    case .cancelled: "cancelled before it was done"
     case .full: "the index holds \(VectorIndex.rowsMax) rows, which is its limit"
     case .file(let error): error.description
     }
@@ -57,7 +64,7 @@ extension IndexFileError: CustomStringConvertible {
     switch self {
     case .notAnIndex: "not a vector index file"
     case .versionUnsupported(let version):
-      "format version \(version) is newer than this library reads; rebuild the index"
+      "format version \(version) is not the one this library reads; rebuild the index"
     case .sizeMismatch(let expected, let actual):
       "the file has \(actual) bytes, its header announces \(expected); rebuild the index"
     case .checksumMismatch(let section):

@@ -5,12 +5,16 @@ struct PendingCommits {
   enum Work {
     case append([PartitionBatch])
     case offset(GroupOffset, PartitionLog)
+    /// Records below the offset go.
+    case cut(UInt64, PartitionLog)
   }
 
   struct Entry {
     let work: Work
-    /// What its frames take.
+    /// What its frames take at most.
     let bytes: Int
+    /// Whether it is acknowledged after a sync, or when the kernel has it.
+    var durability = Durability.persisted
     /// Gets the first offset of each batch.
     let completion: (Result<[UInt64], BusError>) -> Void
 
@@ -32,11 +36,15 @@ struct PendingCommits {
     bytes += entry.bytes
   }
 
-  /// The entries of the next group: as many as fit into `bytesMax`, at least one.
+  /// The entries of the next group: as many of one durability as fit into `bytesMax`, at least one.
   func peekGroup(bytesMax: Int) -> [Entry] {
     var end = head
     var sum = 0
-    while end < entries.count, end == head || sum + entries[end].bytes <= bytesMax {
+    while end < entries.count,
+      end == head
+        || (sum + entries[end].bytes <= bytesMax
+          && entries[end].durability == entries[head].durability)
+    {
       sum += entries[end].bytes
       end += 1
     }

@@ -8,7 +8,7 @@ import Iggy
 /// | 0 | 4 | magic `KFMF` |
 /// | 4 | 1 | format version |
 /// | 5 | 1 | length of this header |
-/// | 6 | 2 | flags: bit 0 = last frame of its commit group |
+/// | 6 | 2 | flags: bit 0 = last frame of its commit group; bit 1 = the group before was unsynced |
 /// | 8 | 8 | generation of the journal file, against stale frames in a recycled one |
 /// | 16 | 8 | commit group |
 /// | 24 | 4 | key the body is encrypted with; 0 = none |
@@ -34,9 +34,15 @@ struct FrameHeader: Hashable {
     case batch = 1
     /// The body is a `GroupOffset`.
     case groupOffset = 2
+    /// The body is an `OffsetReservation`.
+    case reservation = 3
+    /// The body is the first offset (u64) that is kept.
+    case cut = 4
   }
 
   var isLast = false
+  /// A power loss may have taken what came before, and left this.
+  var followsUnsynced = false
   var generation: UInt64
   var group: UInt64
   var kind: Kind
@@ -71,6 +77,7 @@ struct FrameHeader: Hashable {
       let kind = Kind(rawValue: bytes.littleEndian(at: 28))
     else { return nil }
     isLast = bytes.littleEndian(at: 6, as: UInt16.self) & 1 != 0
+    followsUnsynced = bytes.littleEndian(at: 6, as: UInt16.self) & 2 != 0
     generation = bytes.littleEndian(at: 8)
     group = bytes.littleEndian(at: 16)
     self.kind = kind
@@ -91,7 +98,7 @@ struct FrameHeader: Hashable {
     bytes.storeLittleEndian(Self.magic, at: 0)
     bytes[4] = Self.version
     bytes[5] = UInt8(Self.length)
-    bytes.storeLittleEndian(UInt16(isLast ? 1 : 0), at: 6)
+    bytes.storeLittleEndian(UInt16((isLast ? 1 : 0) | (followsUnsynced ? 2 : 0)), at: 6)
     bytes.storeLittleEndian(generation, at: 8)
     bytes.storeLittleEndian(group, at: 16)
     bytes.storeLittleEndian(UInt32(0), at: 24)

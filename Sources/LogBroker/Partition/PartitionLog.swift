@@ -8,14 +8,21 @@ final class PartitionLog {
   /// The topic's number in the catalog.
   let topicNumber: UInt16
   let directory: String
+  let settings: TopicSettings
 
   /// By base offset.
   var segments: [Segment] = []
   /// By offset; begins with what is flushed already but kept for readers.
   private(set) var tail: [TailChunk] = []
 
-  /// The first offset there is. Nothing is cut off yet (SEMANTICS D37), so it is 0.
+  /// The first offset there is.
   private(set) var firstOffset: UInt64 = 0
+  /// Offsets that no record has or will have, ascending: skipped after a power loss.
+  private(set) var gaps: [Range<UInt64>] = []
+  /// Offsets that may be given out without a sync.
+  var reservation: OffsetReservation?
+  /// Segments that are cut off, and whose files are there until a checkpoint no longer names them.
+  var cutSegments: [Segment] = []
   /// The offset the next record gets.
   private(set) var endOffset: UInt64 = 0
   /// The same, counting the group that is being committed.
@@ -29,6 +36,8 @@ final class PartitionLog {
   var syncedEnd: UInt64 = 0
   var syncedTime: UInt64 = 0
   private(set) var unflushedBytes = 0
+  /// The offset after the last record in memory or in a segment.
+  private(set) var recordsEnd: UInt64 = 0
 
   /// Why the partition takes no records any more.
   var damage: String?
@@ -41,7 +50,8 @@ final class PartitionLog {
     var completion: (Result<Void, StorageFailure>) -> Void
   }
 
-  init(target: TopicPartition, topicNumber: UInt16) {
+  init(target: TopicPartition, topicNumber: UInt16, settings: TopicSettings) {
+    self.settings = settings
     self.target = target
     self.topicNumber = topicNumber
     directory = "log/\(target.topic.path)/\(target.partition)"
@@ -51,6 +61,13 @@ final class PartitionLog {
   var tailBase: UInt64 { tail.first?.frames.first?.base ?? endOffset }
   var bytes: Int { segments.reduce(unflushedBytes) { $0 + $1.size } }
   var needsCheckpoint: Bool { unflushedBytes > 0 || segments.contains { $0.isDirty } }
+  /// Whether a checkpoint has something to say about it.
+  var isWorthSaving: Bool {
+    syncedEnd > 0 || firstOffset > 0 || !gaps.isEmpty || reservation != nil
+  }
+  var recordCount: Int {
+    gaps.reduce(Int(endOffset - firstOffset)) { $0 - $1.clamped(to: firstOffset..<endOffset).count }
+  }
 
   /// Takes over what a checkpoint says is in the segments.
   func restore(_ saved: Checkpoint.Partition) {
@@ -59,9 +76,13 @@ final class PartitionLog {
     }
     segments.last?.needsTruncation = true
     firstOffset = saved.start
-    endOffset = saved.end
-    mintedOffset = saved.end
+    gaps = saved.gaps
+    reservation = saved.reservation
+    // Records between `end` and `start` are in the journal still.
+    endOffset = max(saved.end, saved.gaps.last?.upperBound ?? 0)
+    mintedOffset = endOffset
     lastTime = saved.time
+    recordsEnd = saved.end
     flushedEnd = saved.end
     flushedTime = saved.time
     syncedEnd = saved.end
@@ -74,16 +95,31 @@ final class PartitionLog {
     if (tail.last?.room ?? 0) < frame.count { addChunk(for: frame.count) }
     tail[tail.count - 1].append(frame, base: base, count: count, time: time)
     endOffset = base + UInt64(count)
+    recordsEnd = endOffset
     mintedOffset = endOffset
     lastTime = time
     unflushedBytes += frame.count
   }
 
-  /// Records were lost to damage: what comes next begins at `base`, and readers of what is missing
-  /// are told.
-  func leaveGap(upTo base: UInt64) {
+  /// Records are missing: what comes next begins at `base`. Readers of what is missing are told, or
+  /// led over it when it `isKnown` why.
+  func leaveGap(upTo base: UInt64, isKnown: Bool = false) {
+    if isKnown { gaps.append(endOffset..<base) }
     endOffset = base
     mintedOffset = base
+  }
+
+  /// Records below `offset` are no longer there for readers.
+  func cut(to offset: UInt64) {
+    guard offset > firstOffset else { return }
+    firstOffset = min(offset, endOffset)
+    gaps.removeAll { $0.upperBound <= firstOffset }
+    while segments.count > 1, segments[1].base <= firstOffset {
+      cutSegments.append(segments.removeFirst())
+    }
+    if segments.count == 1, flushedEnd <= firstOffset, !isFlushing {
+      cutSegments.append(segments.removeFirst())
+    }
   }
 
   /// Chunks double from 4 to 64 KiB: most partitions hold little.

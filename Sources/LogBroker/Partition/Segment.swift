@@ -12,6 +12,11 @@ final class Segment {
   /// What stands behind `size` is of no account and has to go before the first write.
   var needsTruncation = false
   var isNew = false
+  /// Nothing more is added to it.
+  var isClosed = false
+  /// Append times of its first and last record, µs; 0 while it is empty.
+  var firstTime: UInt64 = 0
+  var lastTime: UInt64 = 0
   /// Shorter than it was, or gone: nothing is added to it.
   var isDamaged = false
 
