@@ -51,9 +51,6 @@ package final class EventLoop: TimerService {
   /// Rounds of posts and enqueued work in one turn, before the ring gets its turn again.
   private static let roundsMax = 16
 
-  /// Operations that have not had their last completion.
-  package var operationsInFlight: Int { operations.count }
-
   /// To be called on the thread that will run the loop.
   package init(
     options: EventLoopOptions = EventLoopOptions(), clock: any Clock = SystemClock()
