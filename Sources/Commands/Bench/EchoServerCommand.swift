@@ -44,9 +44,9 @@ struct EchoServerCommand: Command {
   }
 
   private init(_ typed: TypedArguments) throws(UsageError) {
-    port = UInt16(typed.int("port") ?? 0)
+    port = UInt16(typed.integer("port") ?? 0)
     io = typed["io"].flatMap(IOChoice.init) ?? .auto
-    loops = typed.int("loops") ?? 1
+    loops = typed.integer("loops") ?? 1
     isJSON = typed.has("json")
     certificate = typed["tls-cert"]
     key = typed["tls-key"]

@@ -27,7 +27,7 @@ struct LoopCommand: Command {
     defer { loop.close() }
     let rounds = max(100, Int(200_000 * min(scale, 100)))
     let before = loop.statistics.foreignEnqueues.value
-    let await = AwaitBench.run(on: loop, rounds: rounds, isCancellable: false)
+    let plain = AwaitBench.run(on: loop, rounds: rounds, isCancellable: false)
     let cancellable = AwaitBench.run(on: loop, rounds: rounds, isCancellable: true)
     let hops = loop.statistics.foreignEnqueues.value - before
     let ping: Double
@@ -37,7 +37,7 @@ struct LoopCommand: Command {
       throw CommandFailure(.ringForbidden, error.description)
     }
     let figures: [(String, Double)] = [
-      ("await_ns", await), ("await_cancellable_ns", cancellable), ("hops", Double(hops)),
+      ("await_ns", plain), ("await_cancellable_ns", cancellable), ("hops", Double(hops)),
       ("ping_ns", ping),
     ]
     guard !isJSON else {
