@@ -21,5 +21,8 @@ package struct RingStatistics: Sendable {
   /// Accepts that failed for want of descriptors or memory, each followed by a pause.
   package let acceptPauses = Counter()
 
+  /// Callbacks that held the loop for 50 ms or longer.
+  package let stalls = Counter()
+
   init() {}
 }

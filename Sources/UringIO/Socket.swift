@@ -51,6 +51,7 @@ package final class Socket {
   /// What arrived while receiving was paused; handed over before anything newer.
   private var held: SendQueue
   private var isEndHeld = false
+  private var peerWatch: PeerWatch?
   /// Used only where the kernel has no buffer rings.
   private var ownBuffer: UnsafeMutableRawBufferPointer?
 
@@ -119,6 +120,7 @@ extension Socket {
   package func pauseReceiving() {
     wantsBytes = false
     receivesUntilStream = Self.receivesAfterPause
+    watchPeer()
     guard let receiving, !isReceiveCancelled else { return }
     isReceiveCancelled = true
     loop.cancel(receiving)
@@ -127,9 +129,21 @@ extension Socket {
   package func resumeReceiving() {
     guard phase == .open, !wantsBytes else { return }
     wantsBytes = true
+    peerWatch?.resumed()
     if held.isEmpty, !isEndHeld { return armReceive() }
     // Not from inside the caller: it may be in the middle of the bytes before these.
     loop.enqueue { [self] in deliverHeld() }
+  }
+
+  private func watchPeer() {
+    guard phase == .open, !hasFailed else { return }
+    let watch =
+      peerWatch
+      ?? PeerWatch(loop: loop, descriptor: descriptor) { [unowned self] code in
+        failed(failure("receive", -code))
+      }
+    peerWatch = watch
+    watch.paused()
   }
 
   private func deliverHeld() {
@@ -357,6 +371,8 @@ extension Socket {
     guard phase == .open || phase == .lingering else { return }
     phase = .closing
     dropCallbacks()
+    peerWatch?.close()
+    peerWatch = nil
     lingerTimer?.cancel()
     lingerTimer = nil
     held.drop(keeping: 0)
@@ -373,6 +389,8 @@ extension Socket {
     if hasFailed { return close() }
     phase = .lingering
     dropCallbacks()
+    peerWatch?.close()
+    peerWatch = nil
     held.drop(keeping: 0)
     endsWhenSent = true
     waitForPeer()
