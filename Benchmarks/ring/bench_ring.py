@@ -27,6 +27,7 @@ def build(out):
     for name, libraries in FLOORS.items():
         binary = out / ("drive_echo" if name == "drive" else name)
         subprocess.run(["cc", "-O2", "-Wall", "-Werror", "-o", str(binary), str(HERE / f"{name}.c"), *libraries], check=True)
+    subprocess.run(["cc", "-O2", "-Wall", "-Werror", "-fPIC", "-shared", "-o", str(out / "count_malloc.so"), str(HERE / "count_malloc.c")], check=True)
 
 
 def free_port():
@@ -39,9 +40,9 @@ def pinned(core, command):
 
 
 class Server:
-    def __init__(self, name, command, cores=0):
+    def __init__(self, name, command, cores=0, env=None):
         self.name = name; self.port = free_port()
-        self.process = subprocess.Popen(pinned(cores, [str(a).replace("PORT", str(self.port)) for a in command]), stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(pinned(cores, [str(a).replace("PORT", str(self.port)) for a in command]), stdout=subprocess.PIPE, text=True, env={**os.environ, **(env or {})})
         self.ready = self.process.stdout.readline().strip()
         if not self.ready: sys.exit(f"{name} did not start: {' '.join(map(str, command))}")
 
@@ -54,8 +55,8 @@ class Bench:
     def __init__(self, args):
         self.args, self.servers, self.rows, self.out = args, {}, [], HERE.parent / "out"
 
-    def start(self, name, command, cores=0):
-        self.servers[name] = Server(name, command, cores); return self.servers[name]
+    def start(self, name, command, cores=0, env=None):
+        self.servers[name] = Server(name, command, cores, env); return self.servers[name]
 
     def drive(self, name, cell, *more):
         conns, depth, size = cell; server = self.servers[name]
@@ -137,6 +138,20 @@ def flood(bench):
         value, low, high = statistics.median(values), values[0], values[-1]
         if bar is None: print(f"{'p99 of 63 beside one that floods, C epoll':<46} {value:>10.3f}ms [{low:.3f}..{high:.3f}]")
         else: bench.row("p99 of 63 beside one that floods", value, bar, low, high, "ms")
+
+
+def allocations(bench, folder):
+    """Two runs that differ only in the number of requests: what the difference allocates."""
+    path = f"{folder}/mallocs"
+    bench.start("counted", [bench.args.kfm, "bench", "echo-server", "--port", "PORT"], env={"LD_PRELOAD": str(bench.out / "count_malloc.so"), "KFM_MALLOC_COUNT": path})
+    more = int(20000 * min(1, bench.args.scale)) + 1000
+    for cell in ((1, 1, 128), (8, 16, 128), (8, 4, 65536)):
+        spent = []
+        for requests in (500, 500, 500 + more):
+            before = int.from_bytes(Path(path).read_bytes(), "little"); bench.drive("counted", cell, "--requests", requests)
+            time.sleep(0.2); spent.append(int.from_bytes(Path(path).read_bytes(), "little") - before)
+        each = max(0, spent[2] - spent[1]) / more
+        bench.row(f"allocations a request, {'x'.join(map(str, cell))}", each, 0.001, each, each)
 
 
 def loops(bench):
@@ -253,14 +268,15 @@ def run(bench, command):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kfm", default=str(ROOT / ".build/release/kfm")); parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--scale", type=float, default=1.0, help="less than 1 for a quick look: a small grid and short cells"); parser.add_argument("--only", help="echo, flood, loops, tls, proof, primitives; with commas"); parser.add_argument("--json", help="also write the rows to this file")
+    parser.add_argument("--scale", type=float, default=1.0, help="less than 1 for a quick look: a small grid and short cells"); parser.add_argument("--only", help="echo, flood, allocations, loops, tls, proof, primitives; with commas"); parser.add_argument("--json", help="also write the rows to this file")
     args = parser.parse_args(); args.ms = max(20, int(150 * args.scale))
     bench = Bench(args); build(bench.out); folder = tempfile.mkdtemp(prefix="kfm-ring-")
-    wanted = args.only.split(",") if args.only else ["echo", "flood", "loops", "tls", "proof", "primitives"]
+    wanted = args.only.split(",") if args.only else ["echo", "flood", "allocations", "loops", "tls", "proof", "primitives"]
     try:
         io = basic(bench)
         if "echo" in wanted: echo(bench, GRID if args.scale >= 0.5 else TINY, io)
         if "flood" in wanted: flood(bench)
+        if "allocations" in wanted: allocations(bench, folder)
         if "loops" in wanted: loops(bench)
         if "tls" in wanted: tls(bench, folder)
         if "proof" in wanted: proof(bench)

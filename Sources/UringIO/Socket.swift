@@ -244,6 +244,7 @@ extension Socket {
   /// Queues `bytes`: a copy, or the received buffer itself where an `onReceive` of this loop passes
   /// on what it was just given.
   package func send(_ bytes: UnsafeRawBufferPointer) {
+    guard canSend, !bytes.isEmpty else { return }
     guard bytes.count >= SendQueue.lentBytesMin,
       let block = loop.receiveBuffers?.block(of: bytes)
     else {
@@ -377,6 +378,7 @@ extension Socket {
     held.drop(keeping: 0)
     if let receiving, !isReceiveCancelled { loop.cancel(receiving) }
     if let sending { loop.cancel(sending) }
+    queue.drop(keeping: piecesInFlight)
     finishClosing()
   }
 
@@ -431,6 +433,7 @@ extension Socket {
   private func finishClosing() {
     guard phase == .closing, receiving == nil, sending == nil else { return }
     phase = .closed
+    queue.drop(keeping: 0)
     Glibc.close(descriptor)
     guard let body = onClosed else { return }
     onClosed = nil

@@ -152,11 +152,12 @@ final class BoundedEcho {
     listener = try loop.listen(on: .ipv4(host: "127.0.0.1", port: 0)) { [unowned self] socket in
       connections += 1
       socket.lowWaterBytes = Self.queuedBytesMax / 2
-      socket.onReceive = { [unowned socket] bytes in
+      // Its callbacks own a socket until it closes: one that is paused belongs to nobody else.
+      socket.onReceive = { bytes in
         socket.send(bytes)
         if socket.queuedBytes >= Self.queuedBytesMax { socket.pauseReceiving() }
       }
-      socket.onDrained = { [unowned socket] in socket.resumeReceiving() }
+      socket.onDrained = { socket.resumeReceiving() }
       socket.onEnd = { end in
         if end == .peerClosed { socket.closeAfterSending() } else { socket.close() }
       }

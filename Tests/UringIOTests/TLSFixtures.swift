@@ -27,14 +27,25 @@ final class CertificateFolder {
   func file(_ name: String) -> String { "\(path)/\(name)" }
 
   /// A certificate that has signed itself, for `name`: `NAME.pem` and `NAME.key`.
-  func make(_ harness: LoopHarness, _ name: String, _ more: [String] = ["-days", "2"]) throws {
+  func make(_ harness: LoopHarness, _ name: String, isExpired: Bool = false) throws {
     names += ["\(name).pem", "\(name).key"]
+    let common =
+      Self.curve + [
+        "-keyout", file("\(name).key"), "-subj", "/CN=\(name)", "-addext",
+        "subjectAltName=DNS:\(name),IP:127.0.0.1", "-out",
+      ]
+    guard isExpired else {
+      return try openssl(
+        harness, ["req", "-x509", "-days", "2"] + common + [file("\(name).pem")])
+    }
+    names.append("\(name).request")
+    try openssl(harness, ["req", "-new"] + common + [file("\(name).request")])
     try openssl(
       harness,
-      ["req", "-x509"] + Self.curve + [
-        "-keyout", file("\(name).key"), "-out", file("\(name).pem"), "-subj", "/CN=\(name)",
-        "-addext", "subjectAltName=DNS:\(name),IP:127.0.0.1",
-      ] + more)
+      [
+        "x509", "-req", "-in", file("\(name).request"), "-signkey", file("\(name).key"), "-days",
+        "-1", "-copy_extensions", "copy", "-out", file("\(name).pem"),
+      ])
   }
 
   func write(_ name: String, _ text: String) {
@@ -61,10 +72,10 @@ final class Outcome {
   var isClosed = false
 
   func watch(_ tls: TLSSocket) {
-    tls.onReceive = { [unowned self] in received.append(contentsOf: $0) }
-    tls.onEnd = { [unowned self] in ends.append($0) }
-    tls.onSecured = { [unowned self] in isSecured = true }
-    tls.onClosed = { [unowned self] in isClosed = true }
+    tls.onReceive = { [self] in received.append(contentsOf: $0) }
+    tls.onEnd = { [self] in ends.append($0) }
+    tls.onSecured = { [self] in isSecured = true }
+    tls.onClosed = { [self] in isClosed = true }
   }
 }
 
@@ -84,7 +95,7 @@ final class Splitter {
 
   private func connect(_ from: Socket, _ to: Socket, piece: Int, limit: Int) {
     var left = limit
-    from.onReceive = { [unowned self] bytes in
+    from.onReceive = { [self] bytes in
       let count = min(bytes.count, left)
       left -= count
       passed += count

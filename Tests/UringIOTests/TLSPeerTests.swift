@@ -67,7 +67,7 @@ import UringIO
       reader.onReceive = { text.received.append(contentsOf: $0) }
       #expect(
         harness.until { text.text.contains("ACCEPT 127.0.0.1:") && text.text.hasSuffix("\n") })
-      let digits = text.text.split(separator: "ACCEPT 127.0.0.1:")[0].prefix { $0.isNumber }
+      let digits = text.text.split(separator: "ACCEPT 127.0.0.1:").last!.prefix { $0.isNumber }
       let port = try #require(UInt16(digits))
       let socket = try harness.connect(.ipv4(host: "127.0.0.1", port: port))
       let client = try TLSSocket(

@@ -117,8 +117,7 @@ import UringIO
   func aCertificateThatDoesNotFitIsRefused(kind: String) throws {
     try LoopHarness.run { harness in
       let folder = try CertificateFolder()
-      try folder.make(
-        harness, "localhost", kind == "expired" ? ["-days", "-1"] : ["-days", "2"])
+      try folder.make(harness, "localhost", isExpired: kind == "expired")
       let (clientSide, serverSide) = try rawPair(harness.loop)
       let context = try TLSContext.server(
         certificateFile: folder.file("localhost.pem"), keyFile: folder.file("localhost.key"))
