@@ -37,7 +37,8 @@ package final class EventLoop: TimerService {
   private var isStopped = false
   private var isRunning = false
   private var wakeWatch: WakeWatch?
-  private(set) lazy var executor = LoopTaskExecutor(mailbox: handle.mailbox)
+  private(set) lazy var executor = LoopTaskExecutor(
+    mailbox: handle.mailbox, foreignEnqueues: statistics.foreignEnqueues)
   private(set) lazy var actorExecutor = LoopSerialExecutor(
     mailbox: handle.mailbox, taskExecutor: executor)
 

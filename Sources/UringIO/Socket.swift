@@ -73,7 +73,7 @@ package final class Socket {
   private static let receivesAfterPause = 64
   /// Bytes of a socket's own buffer.
   private static let ownBufferBytes = 16_384
-  /// How long a peer may take to read what is left after `closeAfterSending()`.
+  /// How long a peer may take nothing of what is left after `closeAfterSending()`.
   private static let lingerMax = Nanoseconds.seconds(30)
   /// How long bytes of the peer are thrown away after the last byte was sent to it: closing with
   /// unread bytes resets the connection, and the reset destroys an answer not yet read.
@@ -255,9 +255,18 @@ extension Socket {
       queue.append(copying: bytes)
       return scheduleSend()
     }
-    let sent = bytes.count >= Self.passedOnBytesMin ? passOn(bytes) : 0
+    let sent = passOn(bytes)
     guard sent < bytes.count else { return }
     queue.append(UnsafeRawBufferPointer(rebasing: bytes[sent...]), of: block)
+    scheduleSend()
+  }
+
+  /// Queues bytes of memory that is used again after the call.
+  func sendFromScratch(_ bytes: UnsafeRawBufferPointer) {
+    guard canSend else { return }
+    let sent = passOn(bytes)
+    guard sent < bytes.count else { return }
+    queue.append(copying: UnsafeRawBufferPointer(rebasing: bytes[sent...]))
     scheduleSend()
   }
 
@@ -265,7 +274,8 @@ extension Socket {
   /// the turn, when it has left it. Only for those that look at `queuedBytes` after a send: they
   /// wait for no `onDrained` when it is 0. Returns how much the kernel took.
   private func passOn(_ bytes: UnsafeRawBufferPointer) -> Int {
-    guard lowWaterBytes > 0, queue.isEmpty, sending == nil else { return 0 }
+    guard bytes.count >= Self.passedOnBytesMin, lowWaterBytes > 0, queue.isEmpty, sending == nil
+    else { return 0 }
     // An error comes back from the ring, with everything else that is to be done about it.
     return max(
       0,
@@ -342,6 +352,8 @@ extension Socket {
 
   private func afterSend() {
     guard !queue.isEmpty else { return sent() }
+    // A peer that reads slowly is no reason to give up, one that does not read is.
+    if phase == .lingering { waitForPeer() }
     sendQueued()
     if phase == .open, queue.bytes <= lowWaterBytes { onDrained?() }
   }
@@ -371,6 +383,7 @@ extension Socket {
     held.drop(keeping: 0)
     if let receiving, !isReceiveCancelled { loop.cancel(receiving) }
     if let sending { loop.cancel(sending) }
+    queue.drop(keeping: piecesInFlight)
     finishClosing()
   }
 
@@ -385,8 +398,13 @@ extension Socket {
     peerWatch = nil
     held.drop(keeping: 0)
     endsWhenSent = true
-    lingerTimer = loop.schedule(after: Self.lingerMax) { [self] in close() }
+    waitForPeer()
     if queue.isEmpty { sent() }
+  }
+
+  private func waitForPeer() {
+    lingerTimer?.cancel()
+    lingerTimer = loop.schedule(after: Self.lingerMax) { [self] in close() }
   }
 
   /// Reads and drops what the peer still sends, until it closes its end too.
@@ -420,6 +438,7 @@ extension Socket {
   private func finishClosing() {
     guard phase == .closing, receiving == nil, sending == nil else { return }
     phase = .closed
+    queue.drop(keeping: 0)
     Glibc.close(descriptor)
     guard let body = onClosed else { return }
     onClosed = nil
