@@ -18,7 +18,7 @@ struct NodeMetricSources {
     func counter(_ name: String, _ help: String, _ source: Counter) {
       collector.counter(MetricDescription(name, help)) { [MetricSample([], Double(source.value))] }
     }
-    counter("kfm_ring_enters_total", "Calls of io_uring_enter.", ring.enters)
+    counter("kfm_ring_enters_total", "Calls of io_uring_enter or epoll_wait.", ring.enters)
     counter("kfm_ring_completions_total", "Completions reaped.", ring.completions)
     counter("kfm_ring_wakeups_total", "Wake-ups from other threads.", ring.wakeups)
     counter(
