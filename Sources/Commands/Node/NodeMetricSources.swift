@@ -70,6 +70,9 @@ struct NodeMetricSources {
     counter(
       "kfm_log_leases_exceeded_total", "Polls refused because readers held too much or too long.",
       log.leasesExceeded)
+    counter(
+      "kfm_log_duplicates_total", "Records that were on the log already, by message id.",
+      log.duplicates)
     gauge("kfm_log_leased_bytes", "Bytes read from segments that readers hold.", log.leasedBytes)
     gauge(
       "kfm_log_unsynced_bytes", "Acknowledged on replicated topics and not synced yet.",
