@@ -10,10 +10,14 @@ package struct LogLimits: Sendable, Hashable {
   /// Read buffers: one read of this size per poll from disk, and so many kept for the next.
   package static let readBytes = 256 << 10
   package static let readBuffersKept = 8
+  /// Memory of direct writes that is kept for readers at the end.
+  package static let directBytesKept = 4 << 20
   /// A sparse index has an entry about every so many bytes.
   package static let indexIntervalBytes = 64 << 10
   /// Segment files kept open.
   package static let openFilesMax = 128
+  /// The same, for direct writes.
+  package static let openDirectFilesMax = 64
   /// Partitions flushed and synced at the same time by a checkpoint.
   package static let checkpointWidth = 8
 
@@ -25,7 +29,13 @@ package struct LogLimits: Sendable, Hashable {
   /// A partition's records go to its segment file when so many bytes have gathered in memory.
   package var flushBytes = 64 << 10
   /// A segment that has reached this is closed and the next begins.
-  package var segmentBytesMax = 16 << 20
+  package var segmentBytesMax = 64 << 20
+  /// A batch whose frame has this size is written once, directly to its segment.
+  package var directBytesMin = 64 << 10
+  /// Direct writes under way, in bytes; one at least.
+  package var directWindowBytes = 16 << 20
+  /// Direct writes since the last checkpoint that ask for the next: what recovery has to read.
+  package var directCheckpointBytes = 64 << 20
 
   package init() {}
 }

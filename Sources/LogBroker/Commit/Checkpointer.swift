@@ -64,12 +64,14 @@ final class Checkpointer {
       if case .failure(let failure) = result { return completion(.failure(.write(failure))) }
       let end = log.flushedEnd
       let time = log.flushedTime
+      let chain = log.flushedChain
       let parts = log.segments.filter { $0.isDirty }.map { Part(segment: $0, size: $0.size) }
       sync(parts[...]) { result in
         if case .success = result {
           for part in parts { part.segment.syncedSize = part.size }
           log.syncedEnd = end
           log.syncedTime = time
+          log.syncedChain = chain
         }
         completion(result)
       }
@@ -93,16 +95,7 @@ final class Checkpointer {
   // MARK: Directories and the checkpoint itself
 
   private func syncDirectories(_ completion: @escaping Completion) {
-    let directories = flusher.takeUnsyncedDirectories()
-    func next(_ rest: ArraySlice<String>) {
-      guard let directory = rest.first else { return completion(.success(())) }
-      storage.syncDirectory(directory) { [self] result in
-        guard case .failure(let failure) = result else { return next(rest.dropFirst()) }
-        flusher.putBack(directories)
-        completion(.failure(.sync(failure)))
-      }
-    }
-    next(Array(directories)[...])
+    flusher.directories.sync { completion($0.mapError { .sync($0) }) }
   }
 
   private func save(
@@ -147,13 +140,14 @@ final class Checkpointer {
   private func snapshot(releasing generation: UInt64, _ offsets: GroupOffsets) -> Checkpoint {
     var checkpoint = Checkpoint()
     checkpoint.released = generation
-    for log in table.all where log.syncedEnd > 0 {
+    for log in table.all where log.syncedEnd > 0 || log.segments.contains(where: \.isSettled) {
       checkpoint.partitions.append(
         .init(
           topic: log.topicNumber, partition: UInt32(log.target.partition),
           start: log.firstOffset, end: log.syncedEnd, time: log.syncedTime,
-          segments: log.segments.filter { $0.syncedSize > 0 }.map {
-            .init(base: $0.base, size: $0.syncedSize)
+          chain: log.syncedChain,
+          segments: log.segments.filter { $0.syncedSize > 0 || $0.isSettled }.map {
+            .init(base: $0.base, size: $0.syncedSize, id: $0.id)
           }))
     }
     for (key, offset) in offsets.byKey {
@@ -199,4 +193,9 @@ private final class Sweep {
     self.completion = nil
     completion?(failure.map { .failure($0) } ?? .success(()))
   }
+}
+
+extension Segment {
+  /// Whether a checkpoint may name it though it is empty.
+  fileprivate var isSettled: Bool { id != 0 && isRecorded && isNamed }
 }

@@ -44,6 +44,8 @@ struct GroupWriter {
 
   static func frameLength(of offset: GroupOffset) -> Int { FrameHeader.length + offset.length }
 
+  static let segmentRecordLength = FrameHeader.length + SegmentRecord.length
+
   static func roundedToBlock(_ length: Int) -> Int {
     (length + LogLimits.blockBytes - 1) / LogLimits.blockBytes * LogLimits.blockBytes
   }
@@ -76,6 +78,31 @@ struct GroupWriter {
     return base
   }
 
+  /// Adds a batch that is encoded already; returns its first offset.
+  mutating func add(_ batch: OutgoingBatch, to log: PartitionLog, now: UInt64) -> UInt64 {
+    let base = log.mintedOffset
+    let time = max(now, log.lastTime)
+    batch.stamp(
+      .init(partitionID: UInt64(log.target.partition), baseOffset: base, baseTimestamp: time))
+    begin(.batch, log: log, bodyLength: batch.bodyLength)
+    let length = batch.frameLength
+    buffer.bytes.copy(
+      batch.bytes.slice(FrameHeader.length..<length), to: end + FrameHeader.length)
+    frames.append(
+      Frame(log: log, range: end..<end + length, base: base, count: batch.count, time: time))
+    seal(length, checksum: batch.stampedChecksum)
+    log.mintedOffset = base + UInt64(batch.count)
+    return base
+  }
+
+  /// Adds that a segment has begun.
+  mutating func add(_ segment: Segment, of log: PartitionLog) {
+    begin(.segment, log: log, bodyLength: SegmentRecord.length)
+    let body = end + FrameHeader.length..<end + Self.segmentRecordLength
+    SegmentRecord(base: segment.base, id: segment.id).write(to: buffer.bytes.slice(body))
+    seal(Self.segmentRecordLength)
+  }
+
   /// Adds a consumer group's offset.
   mutating func add(_ offset: GroupOffset, of log: PartitionLog) {
     let length = Self.frameLength(of: offset)
@@ -94,7 +121,8 @@ struct GroupWriter {
     end = padded
   }
 
-  private static func write(_ record: BusRecord, to writer: inout BatchWriter, now: UInt64) {
+  /// Writes an admitted record, for which there is room.
+  static func write(_ record: BusRecord, to writer: inout BatchWriter, now: UInt64) {
     do {
       try record.payload.withUnsafeBytes {
         try writer.beginMessage(id: record.eventID.value, timestamp: now, payload: $0)
@@ -120,9 +148,9 @@ struct GroupWriter {
     headerAt = end
   }
 
-  private mutating func seal(_ length: Int) {
+  private mutating func seal(_ length: Int, checksum: UInt32? = nil) {
     let body = buffer.bytes.slice(end + FrameHeader.length..<end + length)
-    header!.bodyChecksum = crc32c(UnsafeRawBufferPointer(body))
+    header!.bodyChecksum = checksum ?? crc32c(UnsafeRawBufferPointer(body))
     end += length
     index += 1
     writeHeader()

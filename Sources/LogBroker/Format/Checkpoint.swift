@@ -8,8 +8,10 @@ struct Checkpoint: Hashable {
 
   struct Segment: Hashable {
     var base: UInt64
-    /// Synced bytes; what follows in the file counts for nothing.
+    /// Synced bytes; what follows in the file counts only where it was written directly.
     var size: Int
+    /// Names this use of the file; 0 when nothing is written to it directly.
+    var id: UInt64 = 0
   }
 
   struct Partition: Hashable {
@@ -22,6 +24,9 @@ struct Checkpoint: Hashable {
     var end: UInt64
     /// Append time of that record, µs.
     var time: UInt64
+    /// Header checksum of that record's frame.
+    var chain: UInt32 = 0
+    /// Those at its end may have begun behind what is synced.
     var segments: [Segment]
   }
 
@@ -77,12 +82,15 @@ extension Checkpoint.Partition {
       let segments = json["segments"]?.array
     else { return nil }
     self.init(topic: topic, partition: partition, start: start, end: end, time: time, segments: [])
+    chain = json["chain"]?.count.flatMap { UInt32(exactly: $0) } ?? 0
     for segment in segments {
-      guard let pair = segment.array, pair.count == 2, let base = pair[0].count,
-        let size = pair[1].count, let size = Int(exactly: size),
-        base < end, self.segments.last.map({ $0.base < base }) ?? true
+      guard let parts = segment.array, (2...3).contains(parts.count), let base = parts[0].count,
+        let size = parts[1].count, let size = Int(exactly: size),
+        base < end || size == 0,
+        self.segments.last.map({ $0.base < base }) ?? true,
+        let id = parts.count == 3 ? parts[2].count : 0
       else { return nil }
-      self.segments.append(.init(base: base, size: size))
+      self.segments.append(.init(base: base, size: size, id: id))
     }
   }
 
@@ -90,8 +98,15 @@ extension Checkpoint.Partition {
     [
       "topic": .count(UInt64(topic)), "partition": .count(UInt64(partition)),
       "start": .count(start), "end": .count(end), "time": .count(time),
-      "segments": .array(segments.map { [.count($0.base), .count(UInt64($0.size))] }),
+      "chain": .count(UInt64(chain)), "segments": .array(segments.map(\.json)),
     ]
+  }
+}
+
+extension Checkpoint.Segment {
+  fileprivate var json: JSON {
+    id == 0
+      ? [.count(base), .count(UInt64(size))] : [.count(base), .count(UInt64(size)), .count(id)]
   }
 }
 

@@ -1,5 +1,6 @@
 import Base
 import Events
+import Iggy
 
 /// One partition: segment files, and behind them the records that are only in the journal and in
 /// memory. What a commit has not made durable is not in here.
@@ -22,12 +23,16 @@ final class PartitionLog {
   var mintedOffset: UInt64 = 0
   /// Append time of the last record, µs.
   private(set) var lastTime: UInt64 = 0
+  /// Header checksum of the last frame.
+  private(set) var chain: UInt32 = 0
   /// Of the records in segment files, the offset after the last one, and its append time.
   private(set) var flushedEnd: UInt64 = 0
   private(set) var flushedTime: UInt64 = 0
+  private(set) var flushedChain: UInt32 = 0
   /// The same for records that are durable there.
   var syncedEnd: UInt64 = 0
   var syncedTime: UInt64 = 0
+  var syncedChain: UInt32 = 0
   private(set) var unflushedBytes = 0
 
   /// Why the partition takes no records any more.
@@ -35,6 +40,12 @@ final class PartitionLog {
   var isFlushing = false
   var flushWaiters: [FlushWaiter] = []
   private var watches: [PartitionWatch] = []
+  /// Segments that began, as far as is known, behind what recovery has found so far.
+  var announced: [SegmentRecord] = []
+  /// Direct writes under way, by offset.
+  var directs = DirectQueue()
+  /// Of the look at what is pending that goes on.
+  var mark = CommitOrder.Mark.none
 
   struct FlushWaiter {
     var target: UInt64
@@ -54,10 +65,18 @@ final class PartitionLog {
 
   /// Takes over what a checkpoint says is in the segments.
   func restore(_ saved: Checkpoint.Partition) {
-    segments = saved.segments.map {
-      Segment(base: $0.base, directory: directory, size: $0.size)
+    announced = saved.segments.filter { $0.base > saved.end }.map {
+      SegmentRecord(base: $0.base, id: $0.id)
     }
-    segments.last?.needsTruncation = true
+    segments = saved.segments.filter { $0.base <= saved.end }.map {
+      Segment(base: $0.base, directory: directory, size: $0.size, id: $0.id)
+    }
+    for segment in segments {
+      segment.isRecording = true
+      segment.isRecorded = true
+      segment.isNamed = true
+    }
+    segments.last?.needsTruncation = segments.last?.id == 0
     firstOffset = saved.start
     endOffset = saved.end
     mintedOffset = saved.end
@@ -66,17 +85,96 @@ final class PartitionLog {
     flushedTime = saved.time
     syncedEnd = saved.end
     syncedTime = saved.time
+    chain = saved.chain
+    flushedChain = saved.chain
+    syncedChain = saved.chain
   }
 
   /// Adds a committed frame.
   func append(_ frame: UnsafeRawBufferPointer, base: UInt64, count: UInt32, time: UInt64) {
     precondition(base == endOffset, "records of \(directory) would not be dense")
-    if (tail.last?.room ?? 0) < frame.count { addChunk(for: frame.count) }
+    if !isRoomInTail(for: frame.count) { addChunk(for: frame.count) }
     tail[tail.count - 1].append(frame, base: base, count: count, time: time)
-    endOffset = base + UInt64(count)
+    advance(frame, base: base, count: count, time: time)
     mintedOffset = endOffset
-    lastTime = time
     unflushedBytes += frame.count
+  }
+
+  private func advance(
+    _ frame: UnsafeRawBufferPointer, base: UInt64, count: UInt32, time: UInt64
+  ) {
+    endOffset = base + UInt64(count)
+    lastTime = time
+    chain = frame.littleEndian(at: 60)
+  }
+
+  private func isRoomInTail(for length: Int) -> Bool {
+    guard let last = tail.last, !last.isDirect, last.place == nil else { return false }
+    return last.room >= length
+  }
+
+  /// Adds a frame that is durable in its segment, up to `end`; `owner` keeps its memory.
+  func appendDirect(
+    _ frame: UnsafeMutableRawBufferPointer, _ place: TailChunk.Frame, in segment: Segment,
+    at position: Int, end: Int, owner: AnyObject
+  ) -> TailChunk {
+    precondition(
+      place.base == endOffset && unflushedBytes == 0, "records of \(directory) would not be dense")
+    // What stays in memory must have no holes.
+    tail.removeFirst(1 + (tail.lastIndex { !$0.isDirect } ?? -1))
+    let chunk = TailChunk(frame, place, owner: owner)
+    chunk.flushed = frame.count
+    tail.append(chunk)
+    advance(
+      UnsafeRawBufferPointer(frame), base: place.base, count: place.count, time: place.time)
+    mintedOffset = max(mintedOffset, endOffset)
+    flushedEnd = endOffset
+    flushedTime = place.time
+    flushedChain = chain
+    segment.index.note(
+      base: place.base, time: place.time, position: position, length: frame.count)
+    segment.size = end
+    return chunk
+  }
+
+  /// Adds a frame that recovery found in `segment`; it is written once more (`adoptPlaced`).
+  func appendFound(
+    _ frame: UnsafeMutableRawBufferPointer, _ place: TailChunk.Frame, in segment: Segment,
+    at position: Int, owner: AnyObject
+  ) {
+    let chunk = TailChunk(frame, place, owner: owner)
+    chunk.place = (segment, position)
+    tail.append(chunk)
+    advance(
+      UnsafeRawBufferPointer(frame), base: place.base, count: place.count, time: place.time)
+    mintedOffset = endOffset
+    unflushedBytes += frame.count
+  }
+
+  /// What recovery placed has been written and synced: it is in the segments now.
+  func adoptPlaced() {
+    for chunk in tail {
+      guard let (segment, position) = chunk.place else { continue }
+      for (index, frame) in chunk.frames.enumerated() {
+        segment.index.note(
+          base: frame.base, time: frame.time, position: position + frame.position,
+          length: chunk.frameEnd(index) - frame.position)
+        flushedEnd = frame.base + UInt64(frame.count)
+        flushedTime = frame.time
+        flushedChain = chunk.checksum(index)
+      }
+      let end = position + chunk.used
+      segment.size = chunk.isDirect ? GroupWriter.roundedToBlock(end) : end
+      unflushedBytes -= chunk.used
+      chunk.flushed = chunk.used
+    }
+    tail.removeAll { $0.place != nil }
+  }
+
+  /// Lets go of the memory of `chunk`, and of what is before it.
+  func dropDirect(_ chunk: TailChunk) {
+    guard let index = tail.firstIndex(where: { $0 === chunk }) else { return }
+    tail.removeFirst(index + 1)
   }
 
   /// Records were lost to damage: what comes next begins at `base`, and readers of what is missing
@@ -88,7 +186,8 @@ final class PartitionLog {
 
   /// Chunks double from 4 to 64 KiB: most partitions hold little.
   private func addChunk(for length: Int) {
-    let doubled = (tail.last?.memory.count ?? 2_048) * 2
+    let last = tail.last.flatMap { $0.isDirect ? nil : $0.memory.count }
+    let doubled = (last ?? 2_048) * 2
     dropFlushed()
     tail.append(TailChunk(capacity: max(length, min(doubled, 64 << 10))))
   }
@@ -107,6 +206,7 @@ final class PartitionLog {
         length: chunk.frameEnd(index) - frame.position)
       flushedEnd = frame.base + UInt64(frame.count)
       flushedTime = frame.time
+      flushedChain = chunk.checksum(index)
     }
     segment.size += end - chunk.flushed
     unflushedBytes -= end - chunk.flushed
@@ -117,7 +217,7 @@ final class PartitionLog {
   /// Lets go of chunks that are in the segment files; a small last one stays for readers at the
   /// end.
   private func dropFlushed() {
-    while let chunk = tail.first, chunk.unflushed == 0,
+    while let chunk = tail.first, chunk.unflushed == 0, !chunk.isDirect,
       tail.count > 1 || chunk.memory.count > Self.keptBytesMax
     {
       tail.removeFirst()

@@ -2,6 +2,7 @@
 final class SegmentFiles {
   private let storage: any LoopStorage
   private var opened: [Segment] = []
+  private var openedDirect: [Segment] = []
 
   init(storage: any LoopStorage) { self.storage = storage }
 
@@ -19,6 +20,24 @@ final class SegmentFiles {
     return file
   }
 
+  /// The segment's file for direct writes, for the next operation only.
+  func openDirect(_ segment: Segment) throws(StorageFailure) -> any LoopFile {
+    if let file = segment.directFile { return file }
+    if openedDirect.count >= LogLimits.openDirectFilesMax { closeDirect(openedDirect[0]) }
+    let file = try storage.openDirectFile(segment.path, segment.isNew ? .create : .write)
+    segment.isNew = false
+    segment.directFile = file
+    openedDirect.append(segment)
+    return file
+  }
+
+  /// Nothing is written to it directly for a while; operations under way go on.
+  func closeDirect(_ segment: Segment) {
+    openedDirect.removeAll { $0 === segment }
+    segment.directFile?.close()
+    segment.directFile = nil
+  }
+
   /// For writing behind the segment's end.
   func openForAppend(_ segment: Segment) throws(StorageFailure) -> any LoopFile {
     let file = try open(segment)
@@ -30,6 +49,7 @@ final class SegmentFiles {
   func closeAll() {
     for segment in opened { close(segment) }
     opened = []
+    for segment in openedDirect { closeDirect(segment) }
   }
 
   /// A file with unsynced writes stays open, so that the sync hears of its write errors.

@@ -8,8 +8,7 @@ final class SegmentFlusher {
   private let files: SegmentFiles
   private let limits: LogLimits
   private let metrics: LogMetrics
-  /// Directories that have got new entries since the last checkpoint.
-  private(set) var unsyncedDirectories: Set<String> = []
+  let directories: DirectorySyncs
 
   init(
     storage: any LoopStorage, files: SegmentFiles, limits: LogLimits, metrics: LogMetrics
@@ -18,15 +17,8 @@ final class SegmentFlusher {
     self.files = files
     self.limits = limits
     self.metrics = metrics
+    directories = DirectorySyncs(storage: storage)
   }
-
-  func takeUnsyncedDirectories() -> Set<String> {
-    defer { unsyncedDirectories = [] }
-    return unsyncedDirectories
-  }
-
-  /// The sync of `directories` did not happen.
-  func putBack(_ directories: Set<String>) { unsyncedDirectories.formUnion(directories) }
 
   /// Writes everything the partition has at this moment; `completion` may run inside the call when
   /// there is nothing to do.
@@ -77,20 +69,95 @@ final class SegmentFlusher {
   private func writableSegment(
     _ log: PartitionLog, _ chunk: TailChunk
   ) throws(StorageFailure) -> Segment {
-    if let last = log.segments.last, last.size < limits.segmentBytesMax, !last.isDamaged {
+    if let last = log.segments.last, last.size < limits.segmentBytesMax, last.isOpen {
       return last
-    }
-    if log.segments.isEmpty {
-      try storage.makeDirectory(log.directory)
-      unsyncedDirectories.formUnion(["log", "log/\(log.target.topic.stream)"])
-      unsyncedDirectories.insert("log/\(log.target.topic.path)")
     }
     let base = chunk.frames.first { $0.position >= chunk.flushed }!.base
     let segment = Segment(base: base, directory: log.directory, size: 0)
     segment.isNew = true
+    try addDirectory(of: log)
     _ = try files.open(segment)
-    unsyncedDirectories.insert(log.directory)
+    directories.add(log.directory)
     log.segments.append(segment)
     return segment
+  }
+
+  private func addDirectory(of log: PartitionLog) throws(StorageFailure) {
+    guard log.segments.isEmpty else { return }
+    try storage.makeDirectory(log.directory)
+    directories.add("log")
+    directories.add("log/\(log.target.topic.stream)")
+    directories.add("log/\(log.target.topic.path)")
+  }
+
+  /// The last segment if `length` bytes may be written to it directly, or a new one for them and
+  /// what follows, which begins with offset `base`. All the partition has is in its segments.
+  func directSegment(
+    _ log: PartitionLog, end: Int, length: Int, base: UInt64, id: UInt64
+  ) throws(StorageFailure) -> Segment {
+    if let last = log.segments.last, last.id != 0, last.isOpen,
+      (last.isRecording && end + length <= limits.segmentBytesMax)
+        || (end == 0 && last.base == base)
+    {
+      return last
+    }
+    let segment = Segment(base: base, directory: log.directory, size: 0, id: id)
+    segment.isNew = true
+    try addDirectory(of: log)
+    let file = try files.openDirect(segment)
+    directories.add(log.directory)
+    try file.allocate(max(limits.segmentBytesMax, length))
+    log.segments.append(segment)
+    return segment
+  }
+}
+
+extension Segment {
+  /// Whether more may be added.
+  fileprivate var isOpen: Bool { !isDamaged && !isClosed }
+}
+
+/// Directories with new entries, and who waits until those are durable.
+final class DirectorySyncs {
+  typealias Completion = (Result<Void, StorageFailure>) -> Void
+
+  private let storage: any LoopStorage
+  private var unsynced: Set<String> = []
+  private var waiters: [Completion] = []
+  private var isRunning = false
+
+  init(storage: any LoopStorage) { self.storage = storage }
+
+  /// `path` has got a new entry.
+  func add(_ path: String) { unsynced.insert(path) }
+
+  /// Makes all entries that were added before durable. May complete inside the call.
+  func sync(_ completion: @escaping Completion) {
+    waiters.append(completion)
+    if !isRunning { run() }
+  }
+
+  /// Those who ask meanwhile wait for the next run: what this one has taken is durable then, too.
+  private func run() {
+    guard !waiters.isEmpty else { return }
+    let waiting = waiters
+    let taken = unsynced
+    waiters = []
+    unsynced = []
+    isRunning = true
+    step(taken.sorted()[...]) { [self] result in
+      isRunning = false
+      if case .failure = result { unsynced.formUnion(taken) }
+      for waiter in waiting { waiter(result) }
+      if !isRunning { run() }
+    }
+  }
+
+  private func step(_ rest: ArraySlice<String>, _ completion: @escaping Completion) {
+    guard let directory = rest.first else { return completion(.success(())) }
+    storage.syncDirectory(directory) { [self] result in
+      guard case .success = result else { return completion(result) }
+      step(rest.dropFirst(), completion)
+    }
   }
 }
