@@ -25,7 +25,8 @@ struct LogImage {
   ///   - onDamage: hears of partitions that are found damaged, once each.
   static func read(
     _ storage: any Storage, _ catalog: Catalog, _ checkpoint: Checkpoint,
-    journals: [AlignedBuffer], windowBytes: Int, isSyncing: Bool, onDamage: @escaping (PartitionLog, String) -> Void
+    journals: [AlignedBuffer], windowBytes: Int, isSyncing: Bool,
+    onDamage: @escaping (PartitionLog, String) -> Void
   ) throws(LogBrokerError) -> LogImage {
     var image = LogImage(
       table: PartitionTable(catalog), released: checkpoint.released, onDamage: onDamage,

@@ -107,8 +107,10 @@ struct LogOpening {
     try attempt { () throws(StorageFailure) in try storage.syncDirectory("log") }
     let checkpoint = try LogImage.checkpoint(storage)
     let journals = try LogImage.readJournals(storage, released: checkpoint.released)
-    let image = try LogImage.read(storage, catalog, checkpoint, journals: journals,
-      windowBytes: limits.directWindowBytes, isSyncing: false) {
+    let image = try LogImage.read(
+      storage, catalog, checkpoint, journals: journals,
+      windowBytes: limits.directWindowBytes, isSyncing: false
+    ) {
       log, reason in
       metrics.reportDamage(log, reason, logger)
     }
@@ -135,40 +137,42 @@ struct LogOpening {
     return Opened(lock: lock, table: image.table, offsets: image.offsets, journal: journal)
   }
 
-  /// What was written directly and no checkpoint has, and what belongs before it, is written once
-  /// more and synced: the crash may have come before the sync, or that failed.
+  /// What was written directly and no checkpoint has is written once more, where it stands, and
+  /// synced: the crash may have come before the sync, or that failed. Takes no room on the disk.
   private func settleFound(_ log: PartitionLog) throws(LogBrokerError) {
+    if let last = log.segments.last, last.isRecorded, last.isNew, last.size == 0, last.id != 0 {
+      // Its beginning is on the journal, but it has no file: nothing came of it. What comes next
+      // must not stand before where it was said to begin.
+      log.segments.removeLast()
+      log.segments.last?.isClosed = true
+    }
     let unnamed = log.segments.filter { $0.isRecorded && !$0.isNamed }
-    let placed = log.tail.filter { $0.place != nil }
-    if unnamed.isEmpty, placed.isEmpty { return }
+    let found = log.tail.filter { $0.isDirect }
+    if unnamed.isEmpty, found.isEmpty { return }
     try attempt { () throws(StorageFailure) in
-      try storage.makeDirectory(log.directory)
-      var open: (segment: Segment, file: any StorageFile)?
-      for segment in unnamed where segment.isNew {
-        try storage.open(segment.path, .create).close()
-        segment.isNew = false
-      }
-      for chunk in placed {
-        guard let (segment, position) = chunk.place else { continue }
-        if open?.segment !== segment {
-          try open?.file.sync()
-          open?.file.close()
-          let file = try storage.open(segment.path, segment.isNew ? .create : .write)
-          segment.isNew = false
-          open = (segment, file)
-        }
-        let bytes = UnsafeRawBufferPointer(rebasing: chunk.memory[0..<chunk.used])
-        try open?.file.write(at: position, bytes)
-      }
-      try open?.file.sync()
-      open?.file.close()
+      try rewrite(found)
       let topic = log.target.topic
       for directory in ["log", "log/\(topic.stream)", "log/\(topic.path)", log.directory] {
         try storage.syncDirectory(directory)
       }
     }
     for segment in unnamed { segment.isNamed = true }
-    log.adoptPlaced()
+  }
+
+  private func rewrite(_ chunks: [TailChunk]) throws(StorageFailure) {
+    var open: (segment: Segment, file: any StorageFile)?
+    for chunk in chunks {
+      guard let (segment, position) = chunk.place else { continue }
+      if open?.segment !== segment {
+        try open?.file.sync()
+        open?.file.close()
+        open = (segment, try storage.open(segment.path, .write))
+      }
+      let bytes = UnsafeRawBufferPointer(rebasing: chunk.memory[0..<chunk.used])
+      try open?.file.write(at: position, bytes)
+    }
+    try open?.file.sync()
+    open?.file.close()
   }
 
   private func openJournal(_ index: Int) throws(LogBrokerError) -> (any LoopFile, Int) {

@@ -13,6 +13,7 @@ import Testing
   @Test func nothingIsLostOverManyLives() {
     let seeds = 0..<160
     var lives = 0
+    var directs = 0
     var acknowledgements = 0
     for seed in seeds {
       let workload = BusWorkload(seed: UInt64(seed))
@@ -38,9 +39,11 @@ import Testing
       workload.open()
       workload.verify()
       acknowledgements += workload.acknowledgements
+      directs += workload.metrics.directWrites.value
       #expect(workload.problems.count == 0, "\(workload.problems.first ?? "")")
     }
     #expect(lives > 1_000)
     #expect(acknowledgements > 1_000)
+    #expect(directs > 1_000)
   }
 }

@@ -10,6 +10,8 @@ final class PartitionLog {
   let topicNumber: UInt16
   let directory: String
 
+  /// Made since the log was opened, or found.
+  var hasDirectory = false
   /// By base offset.
   var segments: [Segment] = []
   /// By offset; begins with what is flushed already but kept for readers.
@@ -137,7 +139,8 @@ final class PartitionLog {
     return chunk
   }
 
-  /// Adds a frame that recovery found in `segment`; it is written once more (`adoptPlaced`).
+  /// Adds a frame that recovery found in `segment`; it stays in memory until it has been flushed with
+  /// what is before it.
   func appendFound(
     _ frame: UnsafeMutableRawBufferPointer, _ place: TailChunk.Frame, in segment: Segment,
     at position: Int, owner: AnyObject
@@ -149,26 +152,6 @@ final class PartitionLog {
       UnsafeRawBufferPointer(frame), base: place.base, count: place.count, time: place.time)
     mintedOffset = endOffset
     unflushedBytes += frame.count
-  }
-
-  /// What recovery placed has been written and synced: it is in the segments now.
-  func adoptPlaced() {
-    for chunk in tail {
-      guard let (segment, position) = chunk.place else { continue }
-      for (index, frame) in chunk.frames.enumerated() {
-        segment.index.note(
-          base: frame.base, time: frame.time, position: position + frame.position,
-          length: chunk.frameEnd(index) - frame.position)
-        flushedEnd = frame.base + UInt64(frame.count)
-        flushedTime = frame.time
-        flushedChain = chunk.checksum(index)
-      }
-      let end = position + chunk.used
-      segment.size = chunk.isDirect ? GroupWriter.roundedToBlock(end) : end
-      unflushedBytes -= chunk.used
-      chunk.flushed = chunk.used
-    }
-    tail.removeAll { $0.place != nil }
   }
 
   /// Lets go of the memory of `chunk`, and of what is before it.
@@ -195,20 +178,25 @@ final class PartitionLog {
   /// The next bytes to write to a segment file.
   var unflushedChunk: TailChunk? { tail.first { $0.unflushed > 0 } }
 
-  /// `chunk` has been written to the last segment up to `end`.
-  func didFlush(_ chunk: TailChunk, upTo end: Int) {
-    let segment = segments[segments.count - 1]
+  /// Where the unflushed part of `chunk` goes in `segment`.
+  func flushPosition(_ chunk: TailChunk, in segment: Segment) -> Int {
+    chunk.place.map { $0.position + chunk.flushed } ?? segment.size
+  }
+
+  /// `chunk` has been written to `segment` up to `end`.
+  func didFlush(_ chunk: TailChunk, to segment: Segment, upTo end: Int) {
+    let start = flushPosition(chunk, in: segment) - chunk.flushed
     for (index, frame) in chunk.frames.enumerated()
     where frame.position >= chunk.flushed && frame.position < end {
       segment.index.note(
-        base: frame.base, time: frame.time,
-        position: segment.size + frame.position - chunk.flushed,
+        base: frame.base, time: frame.time, position: start + frame.position,
         length: chunk.frameEnd(index) - frame.position)
       flushedEnd = frame.base + UInt64(frame.count)
       flushedTime = frame.time
       flushedChain = chunk.checksum(index)
     }
-    segment.size += end - chunk.flushed
+    segment.size = start + end
+    if chunk.isDirect { segment.size = GroupWriter.roundedToBlock(segment.size) }
     unflushedBytes -= end - chunk.flushed
     chunk.flushed = end
     dropFlushed()
@@ -217,7 +205,7 @@ final class PartitionLog {
   /// Lets go of chunks that are in the segment files; a small last one stays for readers at the
   /// end.
   private func dropFlushed() {
-    while let chunk = tail.first, chunk.unflushed == 0, !chunk.isDirect,
+    while let chunk = tail.first, chunk.unflushed == 0, !chunk.isDirect || chunk.place != nil,
       tail.count > 1 || chunk.memory.count > Self.keptBytesMax
     {
       tail.removeFirst()

@@ -46,9 +46,9 @@ final class SegmentFlusher {
     }
     let end = chunk.used
     let bytes = UnsafeRawBufferPointer(rebasing: chunk.memory[chunk.flushed..<end])
-    file.write(at: segment.size, bytes) { [self] result in
+    file.write(at: log.flushPosition(chunk, in: segment), bytes) { [self] result in
       if case .failure(let failure) = result { return fail(log, failure) }
-      log.didFlush(chunk, upTo: end)
+      log.didFlush(chunk, to: segment, upTo: end)
       metrics.flushes.add()
       metrics.flushedBytes.add(bytes.count)
       let done = log.flushWaiters.filter { $0.target <= log.flushedEnd }
@@ -69,22 +69,31 @@ final class SegmentFlusher {
   private func writableSegment(
     _ log: PartitionLog, _ chunk: TailChunk
   ) throws(StorageFailure) -> Segment {
+    if let placed = chunk.place?.segment {
+      if placed.isNew { try create(placed, of: log) }
+      return placed
+    }
     if let last = log.segments.last, last.size < limits.segmentBytesMax, last.isOpen {
       return last
     }
     let base = chunk.frames.first { $0.position >= chunk.flushed }!.base
     let segment = Segment(base: base, directory: log.directory, size: 0)
     segment.isNew = true
-    try addDirectory(of: log)
-    _ = try files.open(segment)
-    directories.add(log.directory)
+    try create(segment, of: log)
     log.segments.append(segment)
     return segment
   }
 
+  private func create(_ segment: Segment, of log: PartitionLog) throws(StorageFailure) {
+    try addDirectory(of: log)
+    _ = try files.open(segment)
+  }
+
   private func addDirectory(of log: PartitionLog) throws(StorageFailure) {
-    guard log.segments.isEmpty else { return }
+    directories.add(log.directory)
+    if log.hasDirectory { return }
     try storage.makeDirectory(log.directory)
+    log.hasDirectory = true
     directories.add("log")
     directories.add("log/\(log.target.topic.stream)")
     directories.add("log/\(log.target.topic.path)")
@@ -105,7 +114,6 @@ final class SegmentFlusher {
     segment.isNew = true
     try addDirectory(of: log)
     let file = try files.openDirect(segment)
-    directories.add(log.directory)
     try file.allocate(max(limits.segmentBytesMax, length))
     log.segments.append(segment)
     return segment

@@ -395,7 +395,8 @@ private final class SimulatedFile: LoopFile {
     precondition(
       !isDirect
         || (offset % block == 0 && bytes.count % block == 0
-          && Int(bitPattern: bytes.baseAddress) % block == 0), "\(path): not a direct write")
+          && Int(bitPattern: bytes.baseAddress) % block == 0),
+      "\(path): not a direct write")
     disk.perform(completion) { [inode, path] (disk) throws(StorageFailure) in
       try disk.write(inode, path, at: offset, bytes)
     }
