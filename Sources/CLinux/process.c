@@ -133,6 +133,8 @@ int kfm_signal_read(int descriptor, int *signal) {
   return 1;
 }
 
+int kfm_is_filtered(void) { return prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0; }
+
 int kfm_event_descriptor(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 
 int kfm_fallocate(int descriptor, uint64_t size) {

@@ -36,7 +36,7 @@ enum ConfigKeys {
       summary: "Which parts of a node run here."),
     ConfigKey(
       path: "node.io", kind: .choice(["auto", "uring", "epoll"]), initial: .value(.string("auto")),
-      support: .only(["auto", "uring"]), summary: "How the event loop talks to the kernel."),
+      summary: "How the event loop talks to the kernel."),
     ConfigKey(
       path: "node.loops", kind: .integer(0...1_024), initial: .value(.integer(0)),
       support: .only(["0", "1"]), summary: "Event loops; 0 is one a core."),

@@ -7,12 +7,21 @@ package enum Topic: Int, Sendable, CaseIterable {
   case lifecycleEvents, systemNotifications
   case latency, tokenUsage, costs
   case logsInfo, logsWarning, logsError
+  /// Of `kfm bench append` alone: in no node's catalog.
+  case bench
+
+  /// The topics of a node.
+  package static let allCases = (0..<Topic.bench.rawValue).compactMap { Topic(rawValue: $0) }
+
+  /// Those that a data directory may have besides.
+  package static let everyCase = allCases + [.bench]
 
   package var stream: String {
     switch self {
     case .lifecycleEvents, .systemNotifications: "events"
     case .latency, .tokenUsage, .costs: "metrics"
     case .logsInfo, .logsWarning, .logsError: "logs"
+    case .bench: "bench"
     default: "agent"
     }
   }
@@ -43,6 +52,7 @@ package enum Topic: Int, Sendable, CaseIterable {
     case .logsInfo: "info"
     case .logsWarning: "warning"
     case .logsError: "error"
+    case .bench: "bench"
     }
   }
 
@@ -68,15 +78,18 @@ package enum Topic: Int, Sendable, CaseIterable {
     }
   }
 
-  /// Finds a topic by `stream/topic`, or by its name alone within stream `agent`.
+  /// Finds a topic by `stream/topic`, or by its name alone within streams `agent` and `bench`.
   package init?(path: String) {
     guard
-      let topic = Self.allCases.first(where: {
-        "\($0.stream)/\($0.name)" == path || ($0.stream == "agent" && $0.name == path)
+      let topic = Self.everyCase.first(where: {
+        "\($0.stream)/\($0.name)" == path || ($0.hasShortName && $0.name == path)
       })
     else { return nil }
     self = topic
   }
+
+  /// Whether people may leave its stream out.
+  package var hasShortName: Bool { stream == "agent" || self == .bench }
 }
 
 /// Which partition a session's records are in (SEMANTICS D2).

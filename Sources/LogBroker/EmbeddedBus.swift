@@ -33,7 +33,9 @@ package final class EmbeddedBus: MessageBus {
   package static func open(_ options: EmbeddedBusOptions) throws(LogBrokerError) -> EmbeddedBus {
     let opening = LogOpening(
       storage: options.storage, dataDirectory: options.dataDirectory,
-      partitions: options.partitions, limits: options.limits, metrics: options.metrics,
+      partitions: options.partitions, partitionCounts: options.partitionCounts,
+      topics: options.topics, durabilityFloor: options.durabilityFloor, limits: options.limits,
+      metrics: options.metrics,
       logger: options.logger.named("log"))
     return EmbeddedBus(try opening.run(), options)
   }
@@ -90,11 +92,13 @@ package final class EmbeddedBus: MessageBus {
     completion: @escaping (Result<[UInt64], BusError>) -> Void
   ) {
     do throws(BusError) {
-      let bytes = try admit(batches)
-      if bytes >= directBytesMin, batches.count == 1 {
+      let (bytes, durability) = try admit(batches)
+      if bytes >= directBytesMin, batches.count == 1, durability == .persisted {
         return pipeline.add(encoded(batches[0], bytes: bytes, completion: completion))
       }
-      pipeline.add(.init(work: .append(batches), bytes: bytes, completion: completion))
+      pipeline.add(
+        .init(
+          work: .append(batches), bytes: bytes, durability: durability, completion: completion))
     } catch {
       loop.enqueue { completion(.failure(error)) }
     }
@@ -119,14 +123,17 @@ package final class EmbeddedBus: MessageBus {
       guard table.contains(target) else { throw .unknownPartition }
       let log = table.log(target)
       if let reason = log.damage { throw .damaged(reason) }
-      let bytes = batch.frameLength
+      let durability = table.durability(of: target.topic)
+      let isDirect = batch.frameLength >= directBytesMin && durability == .persisted
+      let bytes =
+        batch.frameLength + (durability == .persisted ? 0 : GroupWriter.reservationLength)
       if bytes > pipeline.appendBytesMax {
         throw .recordTooLarge(limit: pipeline.appendBytesMax)
       }
       batch.isHandedIn = true
       pipeline.add(
         .init(
-          work: .batch(batch, log), bytes: bytes, isDirect: bytes >= directBytesMin,
+          work: .batch(batch, log), bytes: bytes, isDirect: isDirect, durability: durability,
           completion: { completion($0.map { $0[0] }) }))
     } catch {
       loop.enqueue { completion(.failure(error)) }
@@ -146,10 +153,12 @@ package final class EmbeddedBus: MessageBus {
       isDirect: true, completion: completion)
   }
 
-  /// Checks an append; returns the bytes its frames take.
-  private func admit(_ batches: [PartitionBatch]) throws(BusError) -> Int {
+  /// Checks an append; returns the bytes its frames take at most, and what it is acknowledged
+  /// after.
+  private func admit(_ batches: [PartitionBatch]) throws(BusError) -> (Int, Durability) {
     if let refusal = pipeline.refusal { throw refusal }
     var bytes = 0
+    var durability = Durability.replicated
     for batch in batches where !batch.records.isEmpty {
       guard table.contains(batch.target) else { throw .unknownPartition }
       if let reason = table.existing(batch.target)?.damage { throw .damaged(reason) }
@@ -161,9 +170,13 @@ package final class EmbeddedBus: MessageBus {
         }
       }
       bytes += GroupWriter.frameLength(of: batch)
+      switch table.durability(of: batch.target.topic) {
+      case .persisted: durability = .persisted
+      case .replicated: bytes += GroupWriter.reservationLength
+      }
     }
     if bytes > pipeline.appendBytesMax { throw .recordTooLarge(limit: pipeline.appendBytesMax) }
-    return bytes
+    return (bytes, bytes == 0 ? .persisted : durability)
   }
 
   // MARK: Reading

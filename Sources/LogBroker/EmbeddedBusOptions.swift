@@ -1,4 +1,5 @@
 package import Base
+package import Events
 
 /// What an `EmbeddedBus` is made of.
 package struct EmbeddedBusOptions {
@@ -10,7 +11,13 @@ package struct EmbeddedBusOptions {
   /// Partitions of each session-keyed topic: a power of two up to 4,096, fixed when the data
   /// directory is created (SEMANTICS D2).
   package var partitions = 16
+  /// Topics besides a node's, and their partition counts should they have to be made.
+  package var partitionCounts: [Topic: Int] = [:]
   package var limits = LogLimits()
+  /// How topics are kept; those not named keep what the catalog says.
+  package var topics: [Topic: TopicSettings] = [:]
+  /// The least any topic gets, whatever its creator asked for.
+  package var durabilityFloor = Durability.replicated
   package var metrics = LogMetrics()
 
   package init(

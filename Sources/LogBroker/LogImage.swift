@@ -25,11 +25,12 @@ struct LogImage {
   ///   - onDamage: hears of partitions that are found damaged, once each.
   static func read(
     _ storage: any Storage, _ catalog: Catalog, _ checkpoint: Checkpoint,
-    journals: [AlignedBuffer], windowBytes: Int, isSyncing: Bool,
-    onDamage: @escaping (PartitionLog, String) -> Void
+    journals: [AlignedBuffer], durabilityFloor: Durability = .replicated, windowBytes: Int,
+    isSyncing: Bool, onDamage: @escaping (PartitionLog, String) -> Void
   ) throws(LogBrokerError) -> LogImage {
     var image = LogImage(
-      table: PartitionTable(catalog), released: checkpoint.released, onDamage: onDamage,
+      table: PartitionTable(catalog, durabilityFloor: durabilityFloor),
+      released: checkpoint.released, onDamage: onDamage,
       finder: DirectFinder(storage: storage, windowBytes: windowBytes, isSyncing: isSyncing))
     try image.restore(checkpoint, storage)
     image.journalBytes = journals
@@ -211,6 +212,23 @@ extension LogImage {
       }
       try find(log, upTo: .max)
       finder.begin(record, of: log)
+    case .reservation:
+      guard let reservation = OffsetReservation(body) else {
+        return markDamaged(log, "a frame of the journal holds no reservation")
+      }
+      log.reservation = reservation
+      // A start after a power loss went on there.
+      try find(log, upTo: reservation.start)
+      if reservation.start > log.endOffset {
+        log.leaveGap(upTo: reservation.start, isKnown: true)
+      }
+    case .cut:
+      guard body.count == 8 else {
+        return markDamaged(log, "a frame of the journal holds no first offset")
+      }
+      let offset: UInt64 = body.littleEndian(at: 0)
+      try find(log, upTo: offset)
+      log.cut(to: offset)
     case .groupOffset:
       guard let offset = GroupOffset(body) else {
         return markDamaged(log, "a frame of the journal holds no offset")

@@ -1,3 +1,5 @@
+package import Base
+
 /// Sizes of the log's parts, in bytes. The defaults are what a node uses; tests use small ones.
 package struct LogLimits: Sendable, Hashable {
   /// The unit of journal writes: no sector that holds acknowledged data is ever written again, so
@@ -7,6 +9,11 @@ package struct LogLimits: Sendable, Hashable {
   package static let recordBytesMax = 8 << 20
   /// Payloads that wait for a commit; above it the bus answers that it is overloaded.
   package static let pendingBytesMax = 64 << 20
+  /// Written and acknowledged, but not synced: on `replicated` topics only.
+  package static let unsyncedBytesMax = 64 << 20
+  /// A sync is asked for when something has been unsynced for this long: half of the second that is
+  /// promised, the rest is for the sync.
+  package static let unsyncedTimeMax = Nanoseconds.milliseconds(500)
   /// Read buffers: one read of this size per poll from disk, and so many kept for the next.
   package static let readBytes = 256 << 10
   package static let readBuffersKept = 8

@@ -18,6 +18,10 @@ package final class LogMetrics: Sendable {
   package let tornTails = Counter()
   /// Partitions found damaged.
   package let damages = Counter()
+  /// Acknowledged on `replicated` topics and not synced yet.
+  package let unsyncedBytes = Gauge()
+  /// Partitions that went on above their reservation after the machine had been started anew.
+  package let offsetGaps = Counter()
   /// Appends refused because the disk was full.
   package let diskFullRefusals = Counter()
 

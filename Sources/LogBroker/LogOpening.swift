@@ -16,6 +16,9 @@ struct LogOpening {
   let storage: any LoopStorage
   let dataDirectory: String
   let partitions: Int
+  let partitionCounts: [Topic: Int]
+  let topics: [Topic: TopicSettings]
+  let durabilityFloor: Durability
   let limits: LogLimits
   let metrics: LogMetrics
   let logger: Logger
@@ -56,7 +59,9 @@ struct LogOpening {
       }
       return try createLog()
     }
-    if catalog.addMissing() { try write(catalog) }
+    let isOlder = catalog.addMissing()
+    let isLarger = catalog.add(partitionCounts)
+    if catalog.adopt(topics) || isOlder || isLarger { try write(catalog) }
     return catalog
   }
 
@@ -75,7 +80,9 @@ struct LogOpening {
       try storage.replace(Checkpoint.path, in: "log", with: Checkpoint().encoded)
       try storage.syncDirectory("")
     }
-    let catalog = Catalog(partitions: partitions)
+    var catalog = Catalog(partitions: partitions)
+    _ = catalog.add(partitionCounts)
+    catalog.adopt(topics)
     try write(catalog)
     return catalog
   }
@@ -108,10 +115,9 @@ struct LogOpening {
     let checkpoint = try LogImage.checkpoint(storage)
     let journals = try LogImage.readJournals(storage, released: checkpoint.released)
     let image = try LogImage.read(
-      storage, catalog, checkpoint, journals: journals,
+      storage, catalog, checkpoint, journals: journals, durabilityFloor: durabilityFloor,
       windowBytes: limits.directWindowBytes, isSyncing: false
-    ) {
-      log, reason in
+    ) { log, reason in
       metrics.reportDamage(log, reason, logger)
     }
     var files: [any LoopFile] = []
@@ -121,7 +127,7 @@ struct LogOpening {
       files.append(file)
       capacity.append(size)
     }
-    if let last = image.journal.last {
+    if let last = image.journal.unsynced {
       // The crash, or a failed sync, may have come between this write and its sync.
       let bytes = image.journalBytes[last.file].bytes.slice(last.range)
       try attempt { () throws(StorageFailure) in
@@ -131,6 +137,7 @@ struct LogOpening {
     }
     for log in image.table.all { try settleFound(log) }
     report(image.journal)
+    for log in image.table.all { skipReserved(log) }
     let journal = Journal(
       files: files, capacity: capacity, state: image.journal.state,
       released: image.released)
@@ -173,6 +180,21 @@ struct LogOpening {
     }
     try open?.file.sync()
     open?.file.close()
+  }
+
+  /// After a power loss a partition goes on above what may have been acknowledged and lost.
+  private func skipReserved(_ log: PartitionLog) {
+    guard let held = log.reservation, held.boot != storage.bootID else { return }
+    log.reservation = nil
+    guard held.end > log.endOffset else { return }
+    metrics.offsetGaps.add()
+    logger.warning(
+      "the machine was started anew: offsets that may have been acknowledged and lost are skipped",
+      [
+        "topic": .string(log.target.topic.path), "partition": .int(Int64(log.target.partition)),
+        "from": .int(Int64(clamping: log.endOffset)), "to": .int(Int64(clamping: held.end)),
+      ])
+    log.leaveGap(upTo: held.end, isKnown: true)
   }
 
   private func openJournal(_ index: Int) throws(LogBrokerError) -> (any LoopFile, Int) {

@@ -89,7 +89,7 @@ package final class OfflineLog {
     let log = image.table.log(request.target)
     let seek = log.seek(request)
     var collector = RecordCollector(
-      seek: seek, countMax: log.isBeyondEnd(seek) ? 0 : request.countMax,
+      seek: seek, of: log, countMax: log.isBeyondEnd(seek) ? 0 : request.countMax,
       bytesMax: request.bytesMax)
     if !collector.isFull, !log.isInMemory(seek) {
       let first =

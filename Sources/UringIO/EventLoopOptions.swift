@@ -1,5 +1,6 @@
-/// Sizes of a loop's ring and buffers.
+/// How a loop does its input and output, and sizes of its ring and buffers.
 package struct EventLoopOptions: Sendable {
+  package var io = IOChoice.auto
   /// Submission entries, a power of two, at least 2. A fuller turn
   /// submits early; 64 bytes each.
   package var submissionEntries = 512

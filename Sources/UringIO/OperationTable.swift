@@ -6,8 +6,7 @@ enum Operation: UInt8 {
 /// The owner of operations in flight. The table holds it strongly until the last completion of
 /// each of its operations, so buffers that belong to the owner outlive the kernel's use of them.
 protocol RingClient: AnyObject {
-  /// `flags` has `IORING_CQE_F_MORE` while more completions of the same operation will follow.
-  func completed(_ operation: Operation, result: Int32, flags: UInt32)
+  func completed(_ operation: Operation, result: Int32, flags: CompletionFlags)
   /// The loop closes: nothing will complete any more. Drop callbacks, release descriptors.
   func abandoned()
 }
@@ -16,6 +15,8 @@ protocol RingClient: AnyObject {
 /// completion that carries an old generation belongs to nobody and is dropped.
 struct OperationID: Equatable {
   let raw: UInt64
+
+  var slot: Int { Int(truncatingIfNeeded: raw & 0xFFFF_FFFF) }
 
   /// For submissions whose completion nobody waits for. Generations begin at 1, so no slot has it.
   static let none = OperationID(raw: 0)
@@ -55,7 +56,7 @@ struct OperationTable {
 
   /// The owner of a completion. With `last` the slot is free again afterwards.
   mutating func take(_ raw: UInt64, last: Bool) -> (any RingClient, Operation)? {
-    let index = Int(truncatingIfNeeded: raw & 0xFFFF_FFFF)
+    let index = OperationID(raw: raw).slot
     guard index < slots.count, slots[index].generation == UInt32(raw >> 32),
       let client = slots[index].client
     else { return nil }

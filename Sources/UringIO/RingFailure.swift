@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// Why this process has no ring, and what the operator can do about it.
@@ -14,7 +15,8 @@ package struct RingFailure: Error, Equatable, Sendable, CustomStringConvertible 
     self.code = code
     cause =
       switch code {
-      case ENOSYS: .kernelTooOld
+      // A filter that knows no io_uring says ENOSYS as well.
+      case ENOSYS: kfm_is_filtered() != 0 ? .forbiddenBySeccomp : .kernelTooOld
       // The sysctl and a seccomp filter give the same error; only the sysctl can be read back.
       case EPERM: Self.sysctlForbids() ? .forbiddenBySysctl : .forbiddenBySeccomp
       case ENOMEM: .memoryLimit
@@ -23,21 +25,32 @@ package struct RingFailure: Error, Equatable, Sendable, CustomStringConvertible 
       }
   }
 
-  package var description: String {
+  package var description: String { "\(reason): \(remedy)" }
+
+  /// What is in the way, without what to do about it.
+  package var reason: String {
     switch cause {
-    case .kernelTooOld:
-      "io_uring is not in this kernel: Linux 6.1 or later is needed"
-    case .forbiddenBySysctl:
-      "io_uring is forbidden by sysctl kernel.io_uring_disabled: set it to 0"
+    case .kernelTooOld: "io_uring is not in this kernel"
+    case .forbiddenBySysctl: "io_uring is forbidden by sysctl kernel.io_uring_disabled"
     case .forbiddenBySeccomp:
-      "io_uring is forbidden by a seccomp filter (Docker's default profile does so): "
-        + "allow io_uring_setup, io_uring_enter and io_uring_register"
-    case .memoryLimit:
-      "io_uring could not lock its memory: raise the limit (ulimit -l, LimitMEMLOCK=)"
-    case .descriptorLimit:
-      "io_uring got no file descriptor: raise the limit (ulimit -n, LimitNOFILE=)"
-    case .other:
-      "io_uring could not be set up: \(errorText(code))"
+      "io_uring is forbidden by a seccomp filter (Docker's default profile does so)"
+    case .memoryLimit: "io_uring could not lock its memory"
+    case .descriptorLimit: "io_uring got no file descriptor"
+    case .other: "io_uring could not be set up: \(errorText(code))"
+    }
+  }
+
+  /// What the operator can do.
+  package var remedy: String {
+    switch cause {
+    case .kernelTooOld: "Linux 6.1 or later is needed"
+    case .forbiddenBySysctl: "set it to 0 (sysctl -w kernel.io_uring_disabled=0)"
+    case .forbiddenBySeccomp:
+      "allow io_uring_setup, io_uring_enter and io_uring_register "
+        + "(docker run --security-opt seccomp=deploy/seccomp-kfm.json)"
+    case .memoryLimit: "raise the limit (ulimit -l, LimitMEMLOCK=)"
+    case .descriptorLimit: "raise the limit (ulimit -n, LimitNOFILE=)"
+    case .other: "set node.io to epoll if it stays so"
     }
   }
 
@@ -48,4 +61,5 @@ package struct RingFailure: Error, Equatable, Sendable, CustomStringConvertible 
     var digit: UInt8 = 0
     return read(descriptor, &digit, 1) == 1 && digit != UInt8(ascii: "0")
   }
+
 }

@@ -1,5 +1,3 @@
-import Glibc
-
 /// A few threads for work that blocks (name look-up, file formats, compression), so that no loop
 /// does. The queue is bounded: a full one refuses, and the caller decides what to give up.
 package final class SideThreads: Sendable {
@@ -93,26 +91,11 @@ private final class WorkQueue: Sendable {
   }
 
   func startThread() {
-    var thread = pthread_t()
-    var attributes = pthread_attr_t()
-    pthread_attr_init(&attributes)
-    pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-    let queue = Unmanaged.passRetained(self).toOpaque()
-    let result = pthread_create(
-      &thread, &attributes,
-      { argument in
-        Unmanaged<WorkQueue>.fromOpaque(argument!).takeRetainedValue().runThread()
-        return nil
-      }, queue)
-    pthread_attr_destroy(&attributes)
-    precondition(result == 0, "no thread could be started: \(errorText(result))")
+    let isStarted = startDetachedThread(self) { $0.runThread() }
+    precondition(isStarted, "no thread could be started: raise the limit (ulimit -u, pids.max)")
   }
 
   private func runThread() {
-    // Signals are for the loop: see EventLoop.signals.
-    var signals = sigset_t()
-    sigfillset(&signals)
-    pthread_sigmask(SIG_BLOCK, &signals, nil)
     while case .work(let work) = state.wait(Self.take) { work() }
   }
 

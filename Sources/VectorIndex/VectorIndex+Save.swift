@@ -5,6 +5,11 @@ extension VectorIndex {
   /// crash at any moment leaves the old file or the new one. Searches go on; changes wait.
   /// - Throws: `.file(.system)`; the old file is untouched then.
   public func save(to path: String) throws(VectorIndexError) {
+    try save(to: path, control: .none)
+  }
+
+  func save(to path: String, control: WorkControl) throws(VectorIndexError) {
+    try control.step(0, of: 1)
     try withGraph { (graph) throws(VectorIndexError) in
       do throws(IndexFileError) { try graph.save(to: path) } catch { throw .file(error) }
     }

@@ -110,6 +110,11 @@ public final class VectorIndex: @unchecked Sendable {
   /// Builds the graph anew from the rows that are left and gives back the memory of the others.
   /// Takes as long as adding those rows; searches wait.
   public func compact() {
+    do { try compact(threads: 1, control: .none) } catch {}
+  }
+
+  func compact(threads: Int, control: WorkControl) throws(VectorIndexError) {
+    try control.step(0, of: 1)
     lock.write {
       guard graph.tombstones > 0 else { return }
       let old = graph
@@ -131,11 +136,12 @@ public final class VectorIndex: @unchecked Sendable {
   /// - Parameters:
   ///   - k: 1…1,048,576.
   ///   - ef: candidates kept while walking, at least k: more is slower and finds more.
-  ///   - filter: which ids may be returned. Called under the index's lock: it must not change it.
+  ///   - filter: which ids may be returned.
   public func search(
-    _ query: [Float], k: Int, ef: Int = 64, filter: ((UInt64) -> Bool)? = nil
+    _ query: [Float], k: Int, ef: Int = 64, filter: SearchFilter? = nil
   ) throws(VectorIndexError) -> [Neighbour] {
-    try searchCounting(query, k: k, ef: ef, filter: filter).neighbours
+    try searchCounting(query, k: k, ef: ef, filter: filter.map { filter in { filter.admits($0) } })
+      .neighbours
   }
 
   /// `search`, with the number of distances it computed.

@@ -12,6 +12,10 @@ public enum VectorIndexError: Error, Hashable, Sendable {
   case zeroVector
   /// `add` of an id that is present; `upsert` replaces.
   case duplicateID(UInt64)
+  /// Rows, ids or room for answers in numbers that do not fit each other.
+  case countMismatch(name: String, expected: Int, actual: Int)
+  /// The task that waited for the work was cancelled; nothing was changed or kept.
+  case cancelled
   /// No room for another row; the limit is `VectorIndex.rowsMax`.
   case full
   /// A file that cannot be read, written or believed.
@@ -46,6 +50,9 @@ extension VectorIndexError: CustomStringConvertible {
     case .magnitudeTooLarge: "the vector is too long: distances to it would overflow Float32"
     case .zeroVector: "a zero vector has no direction; cosine cannot compare it"
     case .duplicateID(let id): "id \(id) is in the index already; upsert replaces it"
+    case .countMismatch(let name, let expected, let actual):
+      "\(name): \(actual) given, \(expected) wanted"
+    case .cancelled: "cancelled before it was done"
     case .full: "the index holds \(VectorIndex.rowsMax) rows, which is its limit"
     case .file(let error): error.description
     }

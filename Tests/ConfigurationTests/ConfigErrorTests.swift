@@ -196,7 +196,7 @@ import Testing
     ("[budget.turn]\ntokens = 5", "budget.turn.tokens"),
     ("[budget.tenant]\ntime = \"5s\"", "budget.tenant.time"),
     ("[telemetry]\notlp_endpoint = \"http://x\"", "telemetry.otlp_endpoint"),
-    ("[telemetry]\nsample = 0.5", "telemetry.sample"), ("[node]\nio = \"epoll\"", "node.io"),
+    ("[telemetry]\nsample = 0.5", "telemetry.sample"),
     ("[node]\nloops = 2", "node.loops"), ("[node]\nroles = [\"api\"]", "node.roles"),
     ("[engine]\nsession_policy = \"merge\"", "engine.session_policy"),
     ("[engine]\ndrain = \"5s\"", "engine.drain"),

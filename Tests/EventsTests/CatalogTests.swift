@@ -56,6 +56,7 @@ import Testing
   @Test func agentMayBeLeftOut() {
     #expect(Topic(path: "agent.journal") == .journal)
     #expect(Topic(path: "latency") == nil)
+    #expect(Topic(path: "bench") == .bench && !Topic.allCases.contains(.bench))
     #expect(Topic(path: "agent/latency") == nil)
     #expect(Topic(path: "") == nil)
   }

@@ -1,6 +1,8 @@
-// Contract: where io_uring is forbidden, `kfm serve` says so in one clear line with what to do, ends
-// with exit code 6, and leaves nothing behind.
+// Contract: where io_uring is forbidden, a node serves over epoll with one warning that names the
+// cause, `kfm doctor` says how to get io_uring, and with `io = "uring"` `kfm serve` says what to do
+// in one line, ends with exit code 6 and leaves nothing behind.
 // Not shown here: the sysctl, which would change the whole machine.
+import Base
 import Foundation
 import Testing
 
@@ -24,17 +26,9 @@ extension NodeTests {
     }()
 
     @Test(.enabled(if: bubblewrap != nil, "bubblewrap is not installed"))
-    func aForbiddenRingIsSix() throws {
-      let node = try NodeProcess(try ScriptedProvider())
-      try Data(Self.filter).write(to: node.folder.url("filter"))
-      let line =
-        "exec \(Self.bubblewrap ?? "bwrap") --dev-bind / / --seccomp 9 -- "
-        + "'\(TestPaths.kfm)' serve --config config.toml 9<filter"
-      let outcome = try ChildProgram("/bin/bash", ["-c", line], in: node.folder).wait()
-      if outcome.errors.hasPrefix("bwrap:") {
-        if TestPaths.isCI { Issue.record("no filter can be set here: \(outcome.errors)") }
-        return print("RingTests: skipped, no filter can be set here: \(outcome.errors)")
-      }
+    func aForbiddenRingIsSixWhereItIsInsistedOn() throws {
+      let node = try NodeProcess(try ScriptedProvider(), .init(node: "io = \"uring\""))
+      guard let outcome = try confined(node, "serve")?.wait() else { return }
       #expect(outcome.exitCode == 6)
       #expect(outcome.output.isEmpty)
       let lines = outcome.errors.split(separator: "\n")
@@ -42,6 +36,64 @@ extension NodeTests {
       #expect(lines.first?.contains("io_uring is forbidden") == true)
       #expect(lines.first?.contains("allow io_uring_setup") == true)
       #expect(!FileManager.default.fileExists(atPath: "\(node.dataDirectory)/log"))
+    }
+
+    @Test(.enabled(if: bubblewrap != nil, "bubblewrap is not installed"))
+    func aForbiddenRingIsReplacedByEpoll() throws {
+      let node = try NodeProcess(try ScriptedProvider())
+      guard try confined(node, "version") != nil else { return }
+      try node.start(wrapped: Self.wrapper)
+      let turn = try node.http.request("POST", "/v1/turns", ["user_message": "hello"]).json
+      let ended = try node.ended(turn["turn_id"]?.string ?? "")
+      #expect(ended["status"]?.string == "completed")
+      let about = node.log.filter { $0["cause"]?.string == "forbiddenBySeccomp" }
+      #expect(about.count == 1, "\(node.log)")
+      #expect(about.first?["level"]?.string?.hasPrefix("warn") == true)
+      #expect(node.log.contains { $0["io"]?.string == "epoll" })
+      try node.stop()
+      let doctor = try confined(node, "doctor --json")?.wait().output ?? ""
+      let check = doctor.split(separator: "\n").compactMap { try? JSON(parsing: String($0)) }
+        .first { $0["check"]?.string == "io_uring" }
+      #expect(check?["status"]?.string == "warn")
+      #expect(check?["detail"]?.string?.contains("epoll") == true)
+      #expect(check?["remedy"]?.string?.contains("deploy/seccomp-kfm.json") == true)
+    }
+
+    /// The profile that is shipped allows what the default one does not.
+    @Test func theShippedProfileAllowsTheRing() throws {
+      let url = URL(fileURLWithPath: "\(TestPaths.root)/deploy/seccomp-kfm.json")
+      let profile = try JSON(parsing: String(contentsOf: url, encoding: .utf8))
+      #expect(profile["defaultAction"]?.string == "SCMP_ACT_ERRNO")
+      var allowed: Set<String> = []
+      for rule in profile["syscalls"]?.array ?? [] {
+        let names = (rule["names"]?.array ?? []).compactMap(\.string)
+        #expect(!names.isEmpty && Set(names).count == names.count)
+        #expect(rule["action"]?.string?.hasPrefix("SCMP_ACT_") == true)
+        let isPlain = rule["args"] == nil && rule["includes"] == nil && rule["excludes"] == nil
+        if isPlain { allowed.formUnion(names) }
+      }
+      let needed = [
+        "io_uring_setup", "io_uring_enter", "io_uring_register", "epoll_pwait2", "read",
+      ]
+      #expect(allowed.isSuperset(of: needed))
+      #expect(allowed.isDisjoint(with: ["mount", "setns", "bpf", "clone3"]))
+    }
+
+    private static let wrapper =
+      "export KFM_CONFIG=config.toml; exec \(bubblewrap ?? "bwrap") --dev-bind / / --die-with-parent --seccomp 9 -- "
+      + "'\(TestPaths.kfm)' $0 9<filter"
+
+    /// A command of the program under the filter; nil where none can be set.
+    private func confined(_ node: NodeProcess, _ command: String) throws -> ChildProgram? {
+      try Data(Self.filter).write(to: node.folder.url("filter"))
+      let probe = Self.wrapper.replacingOccurrences(of: "'\(TestPaths.kfm)' $0", with: "/bin/true")
+      let outcome = try ChildProgram("/bin/bash", ["-c", probe], in: node.folder).wait()
+      if outcome.errors.hasPrefix("bwrap:") {
+        if TestPaths.isCI { Issue.record("no filter can be set here: \(outcome.errors)") }
+        print("RingTests: skipped, no filter can be set here: \(outcome.errors)")
+        return nil
+      }
+      return try ChildProgram("/bin/bash", ["-c", Self.wrapper, command], in: node.folder)
     }
   }
 }

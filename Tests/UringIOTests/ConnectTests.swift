@@ -7,8 +7,8 @@ import Testing
 import UringIO
 
 @Suite struct ConnectTests {
-  @Test func aRefusedConnectionSaysSo() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func aRefusedConnectionSaysSo(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
       let listener = try harness.loop.listen(on: .ipv4(host: "127.0.0.1", port: 0)) { _ in }
       let address = listener.address
       listener.close()
@@ -19,17 +19,17 @@ import UringIO
     }
   }
 
-  @Test func aMissingSocketFileSaysSo() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func aMissingSocketFileSaysSo(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
       let failure = harness.failure(of: .unix(path: "/tmp/kfm-none-such"))
       #expect(failure?.isNotFound == true)
     }
   }
 
   /// A unix listener whose backlog is full: the next connection waits for ever.
-  @Test(arguments: [true, false])
-  func aConnectionThatWaitsTimesOutOrIsCancelled(cancels: Bool) throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: [true, false], IOKind.allCases)
+  func aConnectionThatWaitsTimesOutOrIsCancelled(cancels: Bool, io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
       let path = "/tmp/kfm-\(UInt64.random(in: 0 ... .max)).sock"
       let busy = try FullListener(path: path)
       var results: [Result<Socket, IOFailure>] = []
@@ -56,12 +56,14 @@ import UringIO
     }
   }
 
-  @Test func longSocketPathsAreReachedThroughTheirDirectory() throws {
-    let directory = "/tmp/kfm-" + String(repeating: "d", count: 200)
+  @Test(arguments: IOKind.allCases) func longSocketPathsAreReachedThroughTheirDirectory(io: IOKind)
+    throws
+  {
+    let directory = "/tmp/kfm-\(io)-" + String(repeating: "d", count: 200)
     mkdir(directory, 0o700)
     defer { rmdir(directory) }
     let path = directory + "/node.sock"
-    try LoopHarness.run { harness in
+    try LoopHarness.run(io) { harness in
       let server = try EchoServer(harness.loop, .unix(path: path))
       var status = stat()
       #expect(stat(path, &status) == 0)
@@ -78,8 +80,10 @@ import UringIO
     }
   }
 
-  @Test func aStaleSocketFileIsReplacedAndALiveOneIsNot() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func aStaleSocketFileIsReplacedAndALiveOneIsNot(io: IOKind)
+    throws
+  {
+    try LoopHarness.run(io) { harness in
       let path = "/tmp/kfm-\(UInt64.random(in: 0 ... .max)).sock"
       let stale = try FullListener(path: path)
       stale.close(unlinking: false)
@@ -92,8 +96,8 @@ import UringIO
     }
   }
 
-  @Test func aTakenPortSaysSo() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func aTakenPortSaysSo(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
       let listener = try harness.loop.listen(on: .ipv4(host: "127.0.0.1", port: 0)) { _ in }
       #expect(listener.address.port != 0)
       #expect {

@@ -8,18 +8,22 @@ import Testing
 import UringIO
 
 @Suite struct DescriptorTests {
-  @Test func allDescriptorsAreClosedWhenAllIsClosed() async {
-    await #expect(processExitsWith: .success) { try leavesNothing { try useEverything($0) } }
+  @Test(arguments: IOKind.allCases) func allDescriptorsAreClosedWhenAllIsClosed(io: IOKind) async {
+    await #expect(processExitsWith: .success) { [io] in
+      try leavesNothing(io) { try useEverything($0) }
+    }
   }
 
-  @Test func closingTheLoopClosesWhatIsInFlight() async {
-    await #expect(processExitsWith: .success) { try leavesNothing { try abandonEverything($0) } }
+  @Test(arguments: IOKind.allCases) func closingTheLoopClosesWhatIsInFlight(io: IOKind) async {
+    await #expect(processExitsWith: .success) { [io] in
+      try leavesNothing(io) { try abandonEverything($0) }
+    }
   }
 }
 
-private func leavesNothing(_ body: (LoopHarness) throws -> Void) throws {
+private func leavesNothing(_ io: IOKind, _ body: (LoopHarness) throws -> Void) throws {
   let before = openDescriptors()
-  for _ in 0..<3 { try LoopHarness.run(body) }
+  for _ in 0..<3 { try LoopHarness.run(io, body) }
   // The runtime of the tests makes a timerfd when it likes; the loop never does.
   let left = openDescriptors().subtracting(before).map(descriptorTarget)
     .filter { $0 != "anon_inode:[timerfd]" }

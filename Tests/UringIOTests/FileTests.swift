@@ -7,10 +7,10 @@ import Testing
 import UringIO
 
 @Suite struct FileTests {
-  @Test func appendSyncAndReadBack() throws {
+  @Test(arguments: IOKind.allCases) func appendSyncAndReadBack(io: IOKind) throws {
     let seed = UInt64.random(in: 1 ... .max)
     var random = SplitMix64(seed: seed)
-    try withFile { harness, file in
+    try withFile(io) { harness, file in
       var expected: [UInt8] = []
       for round in 0..<50 {
         let bytes = (0..<Int.random(in: 1...60_000, using: &random)).map { _ in
@@ -40,8 +40,8 @@ import UringIO
     }
   }
 
-  @Test func aReadStopsAtTheEndOfTheFile() throws {
-    try withFile { harness, file in
+  @Test(arguments: IOKind.allCases) func aReadStopsAtTheEndOfTheFile(io: IOKind) throws {
+    try withFile(io) { harness, file in
       var isWritten = false
       file.write(at: 0, [1, 2, 3]) { _ in isWritten = true }
       #expect(harness.until { isWritten })
@@ -56,8 +56,8 @@ import UringIO
     }
   }
 
-  @Test func writeAndSyncIsOneCompletion() throws {
-    try withFile { harness, file in
+  @Test(arguments: IOKind.allCases) func writeAndSyncIsOneCompletion(io: IOKind) throws {
+    try withFile(io) { harness, file in
       let bytes = (0..<100_000).map { UInt8(truncatingIfNeeded: $0) }
       let pieces = split(bytes, into: 7)
       defer { pieces.free() }
@@ -69,8 +69,8 @@ import UringIO
     }
   }
 
-  @Test func moreBuffersThanOneSystemCallTakes() throws {
-    try withFile { harness, file in
+  @Test(arguments: IOKind.allCases) func moreBuffersThanOneSystemCallTakes(io: IOKind) throws {
+    try withFile(io) { harness, file in
       let bytes = (0..<5_000).map { UInt8(truncatingIfNeeded: $0) }
       let pieces = split(bytes, into: 2_500)
       defer { pieces.free() }
@@ -84,8 +84,8 @@ import UringIO
     }
   }
 
-  @Test func aFullDeviceIsATypedError() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func aFullDeviceIsATypedError(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
       let file = try harness.loop.openFile(path: "/dev/full", flags: O_WRONLY, mode: 0)
       for durable in [false, true] {
         var failure: IOFailure?
@@ -107,14 +107,14 @@ import UringIO
     }
   }
 
-  @Test func aShortWriteIsFinishedOrReported() async throws {
+  @Test(arguments: IOKind.allCases) func aShortWriteIsFinishedOrReported(io: IOKind) async throws {
     // The file size limit cuts a write short at its border; SIGXFSZ would end the process, so
     // this runs in one of its own.
-    await #expect(processExitsWith: .success) {
+    await #expect(processExitsWith: .success) { [io] in
       signal(SIGXFSZ, SIG_IGN)
       var limit = rlimit(rlim_cur: 10_000, rlim_max: 10_000)
       setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
-      try LoopHarness.run { harness in
+      try LoopHarness.run(io) { harness in
         let path = "/tmp/kfm-limit-\(getpid())"
         let file = try harness.loop.openFile(path: path, flags: O_RDWR | O_CREAT, mode: 0o600)
         unlink(path)
@@ -138,16 +138,16 @@ import UringIO
     }
   }
 
-  @Test func openingSaysWhichFile() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func openingSaysWhichFile(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
       #expect {
         _ = try harness.loop.openFile(path: "/none/such", flags: O_RDONLY, mode: 0)
       } throws: { "\($0)" == "open /none/such: No such file or directory" }
     }
   }
 
-  @Test func allocateMakesRoom() throws {
-    try withFile { harness, file in
+  @Test(arguments: IOKind.allCases) func allocateMakesRoom(io: IOKind) throws {
+    try withFile(io) { harness, file in
       try file.allocate(size: 1 << 20)
       try #expect(file.size == 1 << 20)
       try file.truncate(to: 10)
@@ -155,8 +155,8 @@ import UringIO
     }
   }
 
-  @Test func closeWaitsForOperationsInFlight() throws {
-    try withFile { harness, file in
+  @Test(arguments: IOKind.allCases) func closeWaitsForOperationsInFlight(io: IOKind) throws {
+    try withFile(io) { harness, file in
       var results: [Result<Void, IOFailure>] = []
       for index in 0..<20 {
         file.write(at: UInt64(index) * 1_000, [UInt8](repeating: 1, count: 1_000)) {
@@ -169,8 +169,8 @@ import UringIO
     }
   }
 
-  private func withFile(_ body: (LoopHarness, File) throws -> Void) throws {
-    try LoopHarness.run { harness in
+  private func withFile(_ io: IOKind, _ body: (LoopHarness, File) throws -> Void) throws {
+    try LoopHarness.run(io) { harness in
       let path = "/tmp/kfm-file-\(UInt64.random(in: 0 ... .max))"
       let file = try harness.loop.openFile(
         path: path, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o600)

@@ -8,8 +8,8 @@ import Testing
 import UringIO
 
 @Suite struct PollTests {
-  @Test func readableIsReportedAsLongAsItHolds() throws {
-    try withPipe { harness, pipe in
+  @Test(arguments: IOKind.allCases) func readableIsReportedAsLongAsItHolds(io: IOKind) throws {
+    try withPipe(io) { harness, pipe in
       var calls = 0
       let watch = harness.loop.poll(descriptor: pipe.reader, events: .readable) { events in
         #expect(events == .readable)
@@ -25,8 +25,8 @@ import UringIO
     }
   }
 
-  @Test func updateChangesWhatIsReported() throws {
-    try withPipe { harness, pipe in
+  @Test(arguments: IOKind.allCases) func updateChangesWhatIsReported(io: IOKind) throws {
+    try withPipe(io) { harness, pipe in
       var seen: [PollEvents] = []
       let watch = harness.loop.poll(descriptor: pipe.writer, events: []) { seen.append($0) }
       for _ in 0..<5 { harness.loop.runOnce() }
@@ -46,8 +46,8 @@ import UringIO
     }
   }
 
-  @Test func afterCancelNothingIsReported() throws {
-    try withPipe { harness, pipe in
+  @Test(arguments: IOKind.allCases) func afterCancelNothingIsReported(io: IOKind) throws {
+    try withPipe(io) { harness, pipe in
       // The event is on its way already when the registration is cancelled.
       var calls = 0
       let first = harness.loop.poll(descriptor: pipe.reader, events: .readable) { _ in calls += 1 }
@@ -70,8 +70,8 @@ import UringIO
     }
   }
 
-  @Test func closingTheDescriptorAfterCancelIsSafe() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func closingTheDescriptorAfterCancelIsSafe(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
       for round in 0..<100 {
         let pipe = TestPipe()
         let watch = harness.loop.poll(descriptor: pipe.reader, events: .readable) { _ in
@@ -89,8 +89,8 @@ import UringIO
     }
   }
 
-  @Test func aHangupIsReportedUnasked() throws {
-    try withPipe { harness, pipe in
+  @Test(arguments: IOKind.allCases) func aHangupIsReportedUnasked(io: IOKind) throws {
+    try withPipe(io) { harness, pipe in
       var seen: PollEvents = []
       let watch = harness.loop.poll(descriptor: pipe.reader, events: .readable) {
         seen.formUnion($0)
@@ -101,8 +101,8 @@ import UringIO
     }
   }
 
-  @Test func aDescriptorThatIsNoneEndsWithOneError() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func aDescriptorThatIsNoneEndsWithOneError(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
       var seen: [PollEvents] = []
       let watch = harness.loop.poll(descriptor: 999_999, events: .readable) { seen.append($0) }
       #expect(harness.until { !seen.isEmpty })
@@ -112,8 +112,8 @@ import UringIO
     }
   }
 
-  private func withPipe(_ body: (LoopHarness, TestPipe) throws -> Void) throws {
-    try LoopHarness.run { harness in
+  private func withPipe(_ io: IOKind, _ body: (LoopHarness, TestPipe) throws -> Void) throws {
+    try LoopHarness.run(io) { harness in
       let pipe = TestPipe()
       try body(harness, pipe)
       pipe.close()

@@ -8,8 +8,8 @@ import Testing
 import UringIO
 
 @Suite struct ProcessTests {
-  @Test func aChildReportsItsExitStatus() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func aChildReportsItsExitStatus(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
       for code: Int32 in [0, 1, 42, 255] {
         let child = try harness.loop.spawn(shell("exit \(code)"))
         var statuses: [UringIO.ExitStatus] = []
@@ -26,8 +26,8 @@ import UringIO
     }
   }
 
-  @Test func aKilledGroupTakesItsGrandchildrenAlong() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func aKilledGroupTakesItsGrandchildrenAlong(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
       var options = shell("sleep 100 & echo started; wait")
       options.standardOutput = .pipe
       let child = try harness.loop.spawn(options)
@@ -48,8 +48,8 @@ import UringIO
     }
   }
 
-  @Test func pipesCarryEverythingBothWays() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func pipesCarryEverythingBothWays(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
       let sent = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 / 256) }
       var options = shell("cat; echo problem >&2")
       options.standardInput = .pipe
@@ -80,15 +80,15 @@ import UringIO
     }
   }
 
-  @Test func closingTheLoopKillsWhatStillRuns() throws {
+  @Test(arguments: IOKind.allCases) func closingTheLoopKillsWhatStillRuns(io: IOKind) throws {
     var pid: Int32 = 0
-    try LoopHarness.run { harness in pid = try harness.loop.spawn(shell("sleep 100")).pid }
+    try LoopHarness.run(io) { harness in pid = try harness.loop.spawn(shell("sleep 100")).pid }
     // Neither running nor a zombie: the number is free.
     #expect(kill(pid, 0) == -1 && errno == ESRCH)
   }
 
-  @Test func aWriterLearnsThatItsReaderIsGone() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func aWriterLearnsThatItsReaderIsGone(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
       var options = shell("exit 0")
       options.standardInput = .pipe
       let child = try harness.loop.spawn(options)
@@ -101,8 +101,8 @@ import UringIO
     }
   }
 
-  @Test func aChildInheritsNothingButWhatItIsGiven() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func aChildInheritsNothingButWhatItIsGiven(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
       // Without close-on-exec: only closing everything keeps it out of the child.
       let leaky = dup(0)
       defer { close(leaky) }
@@ -127,8 +127,8 @@ import UringIO
     }
   }
 
-  @Test func aStepThatFailsInTheChildIsNamed() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func aStepThatFailsInTheChildIsNamed(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
       var options = SpawnOptions(executable: "/none/such")
       #expect {
         _ = try harness.loop.spawn(options)
@@ -146,9 +146,9 @@ import UringIO
     }
   }
 
-  @Test func signalsReachTheLoop() async throws {
-    await #expect(processExitsWith: .success) {
-      try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func signalsReachTheLoop(io: IOKind) async throws {
+    await #expect(processExitsWith: .success) { [io] in
+      try LoopHarness.run(io) { harness in
         var received: [Int32] = []
         try harness.loop.signals([SIGTERM, SIGHUP]) { received.append($0) }
         // To this thread: others of the test runner do not block it.

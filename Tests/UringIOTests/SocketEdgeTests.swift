@@ -8,8 +8,8 @@ import Testing
 import UringIO
 
 @Suite struct SocketEdgeTests {
-  @Test func aHalfClosedPeerStillGetsEveryByte() throws {
-    try withPair { harness, client, server in
+  @Test(arguments: IOKind.allCases) func aHalfClosedPeerStillGetsEveryByte(io: IOKind) throws {
+    try withPair(io) { harness, client, server in
       let answer = (0..<2_000_000).map { UInt8(truncatingIfNeeded: $0 / 3) }
       var received: [UInt8] = []
       var clientEnd: SocketEnd?
@@ -29,9 +29,11 @@ import UringIO
     }
   }
 
-  @Test func closeAfterSendingDeliversAlthoughTheRequestIsUnread() throws {
+  @Test(arguments: IOKind.allCases) func closeAfterSendingDeliversAlthoughTheRequestIsUnread(
+    io: IOKind
+  ) throws {
     // Closing with unread bytes would reset the connection and destroy the answer.
-    try withPair { harness, client, server in
+    try withPair(io) { harness, client, server in
       var received = 0
       var clientEnd: SocketEnd?
       var isRequestSent = false
@@ -52,8 +54,8 @@ import UringIO
     }
   }
 
-  @Test func aPausedReceiverHoldsThePeerBack() throws {
-    try withPair { harness, client, server in
+  @Test(arguments: IOKind.allCases) func aPausedReceiverHoldsThePeerBack(io: IOKind) throws {
+    try withPair(io) { harness, client, server in
       let total = 32 << 20
       var received = 0
       var isEnded = false
@@ -78,10 +80,10 @@ import UringIO
     }
   }
 
-  @Test func pauseAndResumeAtRandomKeepTheOrder() throws {
+  @Test(arguments: IOKind.allCases) func pauseAndResumeAtRandomKeepTheOrder(io: IOKind) throws {
     let seed = UInt64.random(in: 1 ... .max)
     var random = SplitMix64(seed: seed)
-    try withPair { harness, client, server in
+    try withPair(io) { harness, client, server in
       let sent = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 / 251) }
       var received: [UInt8] = []
       var isEnded = false
@@ -115,12 +117,13 @@ import UringIO
     }
   }
 
-  @Test func bytesHeldWhilePausedComeBeforeNewerOnes() throws {
+  @Test(arguments: IOKind.allCases) func bytesHeldWhilePausedComeBeforeNewerOnes(io: IOKind) throws
+  {
     // One socket resumes the other between two completions of the same batch. Where the kernel
     // does not defer its work, every write below puts one completion into the ring.
     var options = EventLoopOptions()
     options.bestMode = .cooperative
-    try LoopHarness.run(options: options) { harness in
+    try LoopHarness.run(io, options: options) { harness in
       let first = try SocketPair(harness.loop)
       let second = try SocketPair(harness.loop)
       var received: [UInt8] = []
@@ -143,8 +146,10 @@ import UringIO
     }
   }
 
-  @Test func aClosedSocketNeverTouchesTheNextOneWithItsNumber() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func aClosedSocketNeverTouchesTheNextOneWithItsNumber(
+    io: IOKind
+  ) throws {
+    try LoopHarness.run(io) { harness in
       for _ in 0..<20 {
         let old = try SocketPair(harness.loop)
         old.socket.onReceive = { _ in Issue.record("received after close") }
@@ -165,8 +170,8 @@ import UringIO
     }
   }
 
-  @Test func drainedIsCalledWhenTheQueueRunsEmpty() throws {
-    try withPair { harness, client, server in
+  @Test(arguments: IOKind.allCases) func drainedIsCalledWhenTheQueueRunsEmpty(io: IOKind) throws {
+    try withPair(io) { harness, client, server in
       var drained = 0
       client.onDrained = { drained += 1 }
       client.send([1])
@@ -180,8 +185,8 @@ import UringIO
     }
   }
 
-  @Test func closingWithOperationsInFlightIsSafe() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func closingWithOperationsInFlightIsSafe(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
       var accepted: [Socket] = []
       let listener = try harness.loop.listen(on: .ipv4(host: "127.0.0.1", port: 0)) {
         accepted.append($0)
@@ -214,8 +219,8 @@ import UringIO
     }
   }
 
-  @Test func aResetPeerFailsTheSocketOnce() throws {
-    try withPair { harness, client, server in
+  @Test(arguments: IOKind.allCases) func aResetPeerFailsTheSocketOnce(io: IOKind) throws {
+    try withPair(io) { harness, client, server in
       var ends: [SocketEnd] = []
       server.onEnd = { ends.append($0) }
       server.startReceiving()
@@ -237,8 +242,8 @@ import UringIO
     }
   }
 
-  @Test func aFailureWhileSendingFollowsAHalfClose() throws {
-    try withPair { harness, client, server in
+  @Test(arguments: IOKind.allCases) func aFailureWhileSendingFollowsAHalfClose(io: IOKind) throws {
+    try withPair(io) { harness, client, server in
       var ends: [SocketEnd] = []
       server.onEnd = { ends.append($0) }
       server.startReceiving()
@@ -257,10 +262,12 @@ import UringIO
     }
   }
 
-  @Test func acceptRecoversWhenDescriptorsRunOut() async throws {
+  @Test(arguments: IOKind.allCases) func acceptRecoversWhenDescriptorsRunOut(io: IOKind)
+    async throws
+  {
     // The limit is the whole process's, so this runs in a process of its own.
-    await #expect(processExitsWith: .success) {
-      try LoopHarness.run { harness in
+    await #expect(processExitsWith: .success) { [io] in
+      try LoopHarness.run(io) { harness in
         // Held, so that a descriptor some other thread gives back is soon used up as well.
         var accepted: [Socket] = []
         let listener = try harness.loop.listen(on: .ipv4(host: "127.0.0.1", port: 0)) {
@@ -297,8 +304,8 @@ import UringIO
     }
   }
 
-  private func withPair(_ body: (LoopHarness, Socket, Socket) throws -> Void) throws {
-    try LoopHarness.run { harness in
+  private func withPair(_ io: IOKind, _ body: (LoopHarness, Socket, Socket) throws -> Void) throws {
+    try LoopHarness.run(io) { harness in
       var server: Socket?
       let listener = try harness.loop.listen(on: .ipv4(host: "127.0.0.1", port: 0)) {
         server = $0

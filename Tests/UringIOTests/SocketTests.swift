@@ -8,15 +8,27 @@ import Testing
 import UringIO
 
 @Suite struct SocketTests {
-  @Test(arguments: ["127.0.0.1:0", "[::1]:0", "unix"], RingMode.allCases)
-  func echoOfRandomSplits(place: String, mode: RingMode) throws {
+  struct Backend: Sendable {
+    var io = IOKind.uring
+    var mode = RingMode.deferred
+    var hasPool = true
+  }
+
+  private static let backends = [
+    Backend(), Backend(mode: .cooperative), Backend(mode: .plain, hasPool: false),
+    Backend(io: .epoll), Backend(io: .epoll, hasPool: false),
+  ]
+
+  @Test(arguments: ["127.0.0.1:0", "[::1]:0", "unix"], backends)
+  func echoOfRandomSplits(place: String, backend: Backend) throws {
     let seed = UInt64.random(in: 1 ... .max)
     var options = EventLoopOptions()
-    options.bestMode = mode
+    options.bestMode = backend.mode
     // Kernels without the better modes have no buffer rings either.
-    if mode == .plain { options.receiveBuffers = 0 }
-    try LoopHarness.run(options: options) { harness in
-      #expect(harness.loop.mode.rawValue >= mode.rawValue)
+    if !backend.hasPool { options.receiveBuffers = 0 }
+    try LoopHarness.run(backend.io, options: options) { harness in
+      #expect(harness.loop.io == backend.io)
+      if let mode = harness.loop.mode { #expect(mode.rawValue >= backend.mode.rawValue) }
       let address = try #require(
         SocketAddress(parsing: place == "unix" ? "/tmp/kfm-\(seed).sock" : place))
       let server = try EchoServer(harness.loop, address)

@@ -8,8 +8,8 @@ import Testing
 import UringIO
 
 @Suite struct ThreadTests {
-  @Test func workRunsElsewhereAndCompletesOnTheLoop() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func workRunsElsewhereAndCompletesOnTheLoop(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
       let threads = SideThreads(threads: 2)
       let handle = harness.loop.handle
       var results: [Int] = []
@@ -24,8 +24,8 @@ import UringIO
     }
   }
 
-  @Test func aFullQueueRefuses() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func aFullQueueRefuses(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
       let threads = SideThreads(threads: 1, queueMax: 3)
       let gate = Gate()
       var completed = 0
@@ -43,15 +43,15 @@ import UringIO
     }
   }
 
-  @Test func resultsForAClosedLoopAreDropped() throws {
+  @Test(arguments: IOKind.allCases) func resultsForAClosedLoopAreDropped(io: IOKind) throws {
     let threads = SideThreads(threads: 1)
     let gate = Gate()
-    try LoopHarness.run { harness in
+    try LoopHarness.run(io) { harness in
       try threads.run({ gate.wait() }, on: harness.loop) { Issue.record("completed") }
       gate.waitUntilEntered()
     }
     gate.open()
-    try LoopHarness.run { harness in
+    try LoopHarness.run(io) { harness in
       var isDone = false
       try threads.run({}, on: harness.loop) { isDone = true }
       #expect(harness.until { isDone })
@@ -60,11 +60,12 @@ import UringIO
 
   /// The completion may hold the last reference to the loop itself, which must not end on a thread
   /// that is not its own.
-  @Test func completionsOfAClosedLoopAreReleasedByIt() throws {
+  @Test(arguments: IOKind.allCases) func completionsOfAClosedLoopAreReleasedByIt(io: IOKind) throws
+  {
     let threads = SideThreads(threads: 1)
     let gate = Gate()
     let released = Atomic<Int>(0)
-    try LoopHarness.run { harness in
+    try LoopHarness.run(io) { harness in
       let witness = Witness { released.store($0 ? 1 : 2, ordering: .relaxed) }
       witness.handle = harness.loop.handle
       try threads.run({ gate.wait() }, on: harness.loop) { _ = witness }
@@ -74,8 +75,8 @@ import UringIO
     #expect(released.load(ordering: .relaxed) == 1)
   }
 
-  @Test func aTaskOfTheLoopNeverLeavesItsThread() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func aTaskOfTheLoopNeverLeavesItsThread(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
       let server = try EchoServer(harness.loop, .ipv4(host: "127.0.0.1", port: 0))
       let client = try harness.connect(server.listener.address)
       let handle = harness.loop.handle
@@ -112,8 +113,8 @@ import UringIO
     }
   }
 
-  @Test func callbacksOfTheLoopMayAssumeItsActors() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func callbacksOfTheLoopMayAssumeItsActors(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
       let counter = LoopActor(harness.loop.serialExecutor)
       var isDone = false
       harness.loop.enqueue {
@@ -124,8 +125,8 @@ import UringIO
     }
   }
 
-  @Test func receiveEndsWithNilAndFailuresAreThrown() throws {
-    try LoopHarness.run { harness in
+  @Test(arguments: IOKind.allCases) func receiveEndsWithNilAndFailuresAreThrown(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
       var server: Socket?
       let listener = try harness.loop.listen(on: .ipv4(host: "127.0.0.1", port: 0)) {
         server = $0

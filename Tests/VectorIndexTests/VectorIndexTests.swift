@@ -91,7 +91,7 @@ import VectorIndex
     let allowed = (0..<1_000).count { passes(UInt64($0)) }
     var recall = 0.0
     for query in rows.prefix(20) {
-      let found = try index.search(query, k: 10, ef: 64, filter: passes)
+      let found = try index.search(query, k: 10, ef: 64, filter: .matching(passes))
       #expect(found.count == min(10, allowed))
       #expect(found.allSatisfy { passes($0.id) })
       recall += VectorSets.recall(found, truth: try exact.search(query, k: 10, filter: passes))

@@ -39,6 +39,10 @@ int kfm_signal_descriptor(const int *signals, int count);
 /// Takes one signal. Returns 1, or 0 when none is pending.
 int kfm_signal_read(int descriptor, int *signal);
 
+/// Whether system calls of this process go through a seccomp filter. (One that forbids even the
+/// question is there too.)
+int kfm_is_filtered(void);
+
 /// A non-blocking eventfd, or -1 and errno.
 int kfm_event_descriptor(void);
 

@@ -11,13 +11,17 @@ package struct CommandTable {
       + [PacksListCommand.definition, PacksNewCommand.definition, PacksValidateCommand.definition]
       + [ConfigCommand.check, ConfigCommand.show, ConfigCommand.schema]
       + [LoadCommand.definition, DoctorCommand.definition, VersionCommand.definition]
+      + [
+        AppendBenchCommand.definition,
+        VecServeCommand.definition,
+      ]
       + [CompletionsCommand.definition]
   }
 
   /// Commands of the surface that this version does not have.
   static let notInThisVersion = [
     "replay", "fork", "sessions", "dlq", "approvals", "tools", "memory", "index", "models",
-    "iggy", "broker", "bench", "size", "log", "backup", "keys", "audit", "top", "turns retry",
+    "iggy", "broker", "size", "log", "backup", "keys", "audit", "top", "turns retry",
   ]
 
   package func definition(named name: String) -> CommandDefinition? {

@@ -68,7 +68,7 @@ package enum ValueKind: Sendable, Hashable {
 
   /// The command line leaves `agent/` out.
   static func path(of topic: Topic) -> String {
-    topic.stream == "agent" ? topic.name : "\(topic.stream)/\(topic.name)"
+    topic.hasShortName ? topic.name : "\(topic.stream)/\(topic.name)"
   }
 
   private static func describe(_ range: ClosedRange<Int>) -> String {

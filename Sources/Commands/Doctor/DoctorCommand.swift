@@ -1,5 +1,6 @@
 import Base
 import Configuration
+import UringIO
 
 /// `kfm doctor`: looks at everything a node needs, and says what to do.
 struct DoctorCommand: Command {
@@ -25,25 +26,27 @@ struct DoctorCommand: Command {
 
   private func findings(_ context: CommandContext) -> [HealthCheck] {
     var checks = [MachineChecks.kernel()]
-    let ring = MachineChecks.ring(context)
-    checks.append(ring)
     let loaded: LoadedConfiguration
     do throws(CommandFailure) {
       loaded = try .load(ConfigInputs(context: context, config: config))
     } catch {
+      checks.append(MachineChecks.ring(.auto, context.clock))
       checks.append(
         HealthCheck(
           "configuration", .fail, error.lines.joined(separator: " | "),
           remedy: "correct it; `kfm config schema` has every key"))
       return checks + [MachineChecks.libraries()]
     }
+    let choice = IOChoice(rawValue: loaded.node.node.io) ?? .auto
+    let ring = MachineChecks.ring(choice, context.clock)
+    checks.append(ring)
     checks.append(
       HealthCheck("configuration", .ok, loaded.file ?? "no file; defaults and environment"))
-    if ring.status == .ok { checks.append(SandboxCheck.run(context, loaded.node.sandbox)) }
+    if ring.status != .fail { checks.append(SandboxCheck.run(context, loaded.node.sandbox)) }
     checks += ModelChecks(loaded: loaded, workingDirectory: context.workingDirectory).all()
     checks.append(PackCheck.run(loaded.node.packs))
     checks += DataChecks(directory: loaded.node.node.dataDirectory, clock: context.clock).all()
-    if ring.status == .ok { checks.append(nodeCheck(context)) }
+    if ring.status != .fail { checks.append(nodeCheck(context)) }
     return checks + [MachineChecks.libraries()]
   }
 

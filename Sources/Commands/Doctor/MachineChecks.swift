@@ -22,14 +22,29 @@ enum MachineChecks {
     return HealthCheck("kernel", .ok, "Linux \(release)")
   }
 
-  static func ring(_ context: CommandContext) -> HealthCheck {
-    do throws(CommandFailure) {
-      try EventLoop.forCommand(context).close()
-      return HealthCheck("io_uring", .ok, "allowed")
-    } catch {
-      let why = error.lines.first?.replacing("kfm: ", with: "", maxReplacements: 1) ?? ""
+  /// Which way of input and output a node with this `node.io` has here, why, and how to get a
+  /// better one.
+  static func ring(_ choice: IOChoice, _ clock: any Clock) -> HealthCheck {
+    var options = EventLoopOptions.client
+    options.io = choice == .epoll ? .uring : choice
+    do throws(RingFailure) {
+      let loop = try EventLoop(options: options, clock: clock)
+      defer { loop.close() }
+      guard let fallback = loop.fallback else {
+        return HealthCheck(
+          "io_uring", .ok,
+          choice == .epoll ? "allowed, but node.io chooses epoll" : "allowed, a node uses it")
+      }
       return HealthCheck(
-        "io_uring", .fail, why, remedy: "allow io_uring; this version has no other way of I/O")
+        "io_uring", .warn, "\(fallback.reason); a node uses epoll in its place",
+        remedy: fallback.remedy)
+    } catch {
+      guard choice == .uring else {
+        return HealthCheck("io_uring", .ok, "\(error.reason); node.io chooses epoll")
+      }
+      return HealthCheck(
+        "io_uring", .fail, "\(error.reason), and node.io insists on it",
+        remedy: "\(error.remedy), or set node.io to auto")
     }
   }
 

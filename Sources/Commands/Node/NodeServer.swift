@@ -20,7 +20,9 @@ package final class NodeServer {
   package static func serve(_ start: NodeStart) throws(CommandFailure) -> ExitCode {
     let loop: EventLoop
     do throws(RingFailure) {
-      loop = try EventLoop(clock: start.context.clock)
+      var options = EventLoopOptions()
+      options.io = IOChoice(rawValue: start.loaded.node.node.io) ?? .auto
+      loop = try EventLoop(options: options, clock: start.context.clock)
     } catch {
       throw StartFailure(error).commandFailure
     }
@@ -46,6 +48,14 @@ package final class NodeServer {
   }
 
   private func open() throws(StartFailure) {
+    if let fallback = loop.fallback {
+      logger.warning(
+        "epoll is used in place of io_uring",
+        [
+          "cause": .string(fallback.cause.rawValue), "detail": .string(fallback.description),
+          "remedy": .string("kfm doctor"),
+        ])
+    }
     do throws(IOFailure) {
       try loop.signals([SIGTERM, SIGINT, SIGHUP]) { [weak self] in self?.received($0) }
     } catch {
@@ -67,7 +77,7 @@ package final class NodeServer {
         "address": .string(node.gateway.address?.description ?? ""),
         "startup_ms": .int((now - startedAt).milliseconds),
         "data_dir": .string(start.loaded.node.node.dataDirectory),
-        "version": .string(BuildInfo.version),
+        "version": .string(BuildInfo.version), "io": .string(loop.io.rawValue),
       ])
   }
 

@@ -9,8 +9,16 @@ struct OfflineTopics {
   private let bus: OfflineBus
   private let inspector: MessageBusInspector
 
-  init(_ context: CommandContext, config: String?) throws(CommandFailure) {
-    let directory = try NodeTarget.dataDirectory(context, config)
+  /// - Parameter directory: instead of the configured one.
+  init(
+    _ context: CommandContext, config: String?, directory: String?
+  ) throws(CommandFailure) {
+    let directory =
+      if let directory {
+        Path.absolute(directory, in: context.workingDirectory)
+      } else {
+        try NodeTarget.dataDirectory(context, config)
+      }
     do throws(LogBrokerError) {
       bus = OfflineBus(
         try OfflineLog(storage: DiskStorage(root: directory), dataDirectory: directory))

@@ -4,27 +4,29 @@ import Base
 struct TopicsListCommand: Command {
   static let definition = CommandDefinition(
     words: ["topics", "list"], summary: "topics on the bus, their sizes and promises",
-    flags: [.json, .offline],
+    flags: [.json, .offline, .dataDirectory],
     examples: [
       Example("kfm topics list", "through the node"),
       Example("kfm topics list --offline --json", "from the data directory, without a node"),
     ]
-  ) { typed throws(UsageError) in TopicsListCommand(typed) }
+  ) { typed throws(UsageError) in try TopicsListCommand(typed) }
 
   private let config: String?
   private let isJSON: Bool
   private let isOffline: Bool
+  private let directory: String?
 
-  private init(_ typed: TypedArguments) {
+  private init(_ typed: TypedArguments) throws(UsageError) {
     config = typed["config"]
     isJSON = typed.has("json")
     isOffline = typed.has("offline")
+    directory = try typed.offlineDirectory()
   }
 
   func run(in context: CommandContext) throws(CommandFailure) -> ExitCode {
     let rows: [JSON]
     if isOffline {
-      rows = try OfflineTopics(context, config: config).topics()
+      rows = try OfflineTopics(context, config: config, directory: directory).topics()
     } else {
       let client = try NodeClient(context, target: .find(in: context, config: config))
       defer { client.close() }
@@ -47,7 +49,7 @@ struct TopicsListCommand: Command {
       let stream = row["stream"]?.string ?? ""
       let name = row["topic"]?.string ?? ""
       table.add([
-        stream == "agent" ? name : "\(stream)/\(name)",
+        stream == "agent" || stream == name ? name : "\(stream)/\(name)",
         "\(row["partitions"]?.int ?? 0)", "\(row["messages"]?.int ?? 0)",
         Quantity.bytes(Int(row["bytes"]?.int ?? 0)), row["retention"]?.string ?? "-",
         row["durability"]?.string ?? "-",
@@ -60,4 +62,17 @@ struct TopicsListCommand: Command {
 extension FlagDefinition {
   static let offline = FlagDefinition(
     name: "offline", kind: nil, summary: "read the data directory itself; no node needed")
+  static let dataDirectory = FlagDefinition(
+    name: "data-dir", kind: .directory, summary: "with --offline: which one (node.data_dir)")
+}
+
+extension TypedArguments {
+  /// The directory that `--offline` is to read; nil for the configured one.
+  func offlineDirectory() throws(UsageError) -> String? {
+    guard let directory = self["data-dir"] else { return nil }
+    guard has("offline") else {
+      throw UsageError("--data-dir names what --offline reads; a running node has its own")
+    }
+    return directory
+  }
 }

@@ -19,12 +19,15 @@ struct TopicsTailCommand: Command {
       FlagDefinition(
         name: "count", kind: .integer("N", 1...Int.max), summary: "at most so many records in all"),
       FlagDefinition(name: "follow", kind: nil, summary: "wait for more at the end"),
-      .json, .offline,
+      .json, .offline, .dataDirectory,
     ],
     examples: [
       Example("kfm topics tail agent.turns.requests --from first --json", "everything, as JSON"),
       Example("kfm topics tail agent.journal --from last --count 5", "the ends of partitions"),
       Example("kfm topics tail metrics/token-usage --follow", "what comes from now on"),
+      Example(
+        "kfm topics tail bench --offline --data-dir /tmp/kfm-bench --json",
+        "what `kfm bench append` has written"),
     ]
   ) { typed throws(UsageError) in try TopicsTailCommand(typed) }
 
@@ -35,6 +38,7 @@ struct TopicsTailCommand: Command {
   private let config: String?
   private let isJSON: Bool
   private let isOffline: Bool
+  private let directory: String?
 
   private init(_ typed: TypedArguments) throws(UsageError) {
     guard let topic = typed.argument(0).flatMap({ Topic(path: $0) }) else {
@@ -47,6 +51,7 @@ struct TopicsTailCommand: Command {
     config = typed["config"]
     isJSON = typed.has("json")
     isOffline = typed.has("offline")
+    directory = try typed.offlineDirectory()
     if isOffline && follows {
       throw UsageError("--offline has an end: it cannot --follow")
     }
@@ -56,7 +61,7 @@ struct TopicsTailCommand: Command {
     var printer = RecordPrinter(output: context.output, isJSON: isJSON)
     if isOffline {
       let request = TailRequest(topic: topic, start: start, countMax: count)
-      try OfflineTopics(context, config: config).tail(request) { lines in
+      try OfflineTopics(context, config: config, directory: directory).tail(request) { lines in
         lines.withUnsafeBytes { printer.feed($0) }
       }
     } else {

@@ -39,8 +39,9 @@ struct VersionCommand: Command {
   /// What a node would use here.
   private static func io(_ context: CommandContext) -> String {
     do throws(CommandFailure) {
-      try EventLoop.forCommand(context).close()
-      return "uring"
+      let loop = try EventLoop.forCommand(context)
+      defer { loop.close() }
+      return loop.io.rawValue
     } catch {
       return "none"
     }

@@ -26,9 +26,9 @@ final class Checkpointer {
   typealias Completion = (Result<Void, CommitFailure>) -> Void
 
   /// Everything committed so far goes to the segments; then journals up to `generation` may be
-  /// released. `offsets` gives the consumer groups' offsets as they are then.
+  /// released. After one that `isFinal` nothing is written any more. `offsets` gives the consumer groups' offsets as they are then.
   func run(
-    releasing generation: UInt64, offsets: @escaping () -> GroupOffsets,
+    releasing generation: UInt64, isFinal: Bool, offsets: @escaping () -> GroupOffsets,
     completion: @escaping Completion
   ) {
     precondition(!isRunning, "one checkpoint runs at a time")
@@ -44,7 +44,7 @@ final class Checkpointer {
       guard case .success = result else { return finish(result) }
       syncDirectories { [self] result in
         guard case .success = result else { return finish(result) }
-        save(releasing: generation, offsets(), finish)
+        save(snapshot(releasing: generation, isFinal, offsets()).encoded, finish)
       }
     }
   }
@@ -98,10 +98,7 @@ final class Checkpointer {
     flusher.directories.sync { completion($0.mapError { .sync($0) }) }
   }
 
-  private func save(
-    releasing generation: UInt64, _ offsets: GroupOffsets, _ completion: @escaping Completion
-  ) {
-    let bytes = snapshot(releasing: generation, offsets).encoded
+  private func save(_ bytes: [UInt8], _ completion: @escaping Completion) {
     let memory = AlignedBuffer(capacity: bytes.count)
     memory.bytes.copyBytes(from: bytes)
     let file: any LoopFile
@@ -137,10 +134,12 @@ final class Checkpointer {
     }
   }
 
-  private func snapshot(releasing generation: UInt64, _ offsets: GroupOffsets) -> Checkpoint {
+  private func snapshot(
+    releasing generation: UInt64, _ isFinal: Bool, _ offsets: GroupOffsets
+  ) -> Checkpoint {
     var checkpoint = Checkpoint()
     checkpoint.released = generation
-    for log in table.all where log.syncedEnd > 0 || log.segments.contains(where: \.isSettled) {
+    for log in table.all where log.isWorthSaving {
       checkpoint.partitions.append(
         .init(
           topic: log.topicNumber, partition: UInt32(log.target.partition),
@@ -148,7 +147,7 @@ final class Checkpointer {
           chain: log.syncedChain,
           segments: log.segments.filter { $0.syncedSize > 0 || $0.isSettled }.map {
             .init(base: $0.base, size: $0.syncedSize, id: $0.id)
-          }))
+          }, gaps: log.gaps, reservation: isFinal ? nil : log.reservation))
     }
     for (key, offset) in offsets.byKey {
       checkpoint.offsets.append(
@@ -193,9 +192,4 @@ private final class Sweep {
     self.completion = nil
     completion?(failure.map { .failure($0) } ?? .success(()))
   }
-}
-
-extension Segment {
-  /// Whether a checkpoint may name it though it is empty.
-  fileprivate var isSettled: Bool { id != 0 && isRecorded && isNamed }
 }

@@ -55,7 +55,7 @@ extension PendingCommits.Work {
     case .append(let batches):
       batches.compactMap { $0.records.isEmpty ? nil : table.log($0.target) }
     case .batch(_, let log): [log]
-    case .offset, .segment: []
+    case .offset, .segment, .cut: []
     }
   }
 }

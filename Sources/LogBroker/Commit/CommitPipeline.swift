@@ -22,6 +22,11 @@ final class CommitPipeline {
   /// Room for most groups; a buffer that had to grow goes back to it after the next small one.
   private static let bufferKept = 256 << 10
   private var isCommitting = false
+  /// Of the machine now.
+  private let boot: UInt128
+  private var syncTimer: (any Cancellable)?
+  /// What is unsynced has been so for long enough.
+  private var isSyncDue = false
   /// Why nothing is written any more: set once, by a failed sync.
   private(set) var fence: String?
   private var stall: Stall?
@@ -49,6 +54,7 @@ final class CommitPipeline {
     limits = options.limits
     metrics = options.metrics
     table = opened.table
+    boot = options.storage.bootID
     offsets = opened.offsets
     journal = opened.journal
     self.files = files
@@ -91,11 +97,15 @@ extension CommitPipeline {
     /// The first offset of each batch of each entry.
     let firsts: [[UInt64]]
     let writer: GroupWriter
+    let reservations: [(PartitionLog, OffsetReservation)]
+    /// Whether it is durable once it is acknowledged.
+    let isSynced: Bool
   }
 
   /// Starts the next commits if there is something to commit and nothing in its way. Called at the
   /// end of every turn of the loop: what failed to start is looked at again after any event.
   private func commitPending() {
+    syncIfDue()
     guard !pending.isEmpty, fence == nil else { return }
     if stall != nil { return isCommitting ? () : retryStalled() }
     var most = Int.max
@@ -109,11 +119,13 @@ extension CommitPipeline {
       return
     }
     guard let place = journal.place(for: length) else { return startCheckpoint() }
+    let isTooMuch = journal.unsyncedBytes + length > LogLimits.unsyncedBytesMax
+    if journal.unsyncedBytes > 0, place.isFirst || isTooMuch { return syncJournal() }
     pending.remove(entries.count)
     isCommitting = true
     buffer.reserve(length + LogLimits.blockBytes)
     let group = encode(entries, at: place)
-    journal.commit(group.writer, at: place) { [weak self] result in
+    journal.commit(group.writer, at: place, isSynced: group.isSynced) { [weak self] result in
       self?.committed(group, isFirst: place.isFirst, result)
     }
   }
@@ -121,7 +133,9 @@ extension CommitPipeline {
   private func encode(_ entries: [PendingCommits.Entry], at place: Journal.Place) -> Group {
     var writer = GroupWriter(
       buffer: buffer, generation: place.generation, group: journal.state.nextGroup,
-      previous: journal.state.previous)
+      previous: journal.state.previous, followsUnsynced: journal.unsyncedBytes > 0)
+    let reservations = reserve(for: entries)
+    for (log, reservation) in reservations { writer.add(reservation, of: log) }
     let now = UInt64(clamping: loop.clock.wall().microseconds)
     let firsts = entries.map { entry -> [UInt64] in
       switch entry.work {
@@ -138,10 +152,39 @@ extension CommitPipeline {
       case .segment(let segment, let log):
         writer.add(segment, of: log)
         return []
+      case .cut(let offset, let log):
+        writer.add(cut: offset, of: log)
+        return []
       }
     }
     writer.finish()
-    return Group(entries: entries, firsts: firsts, writer: writer)
+    return Group(
+      entries: entries, firsts: firsts, writer: writer, reservations: reservations,
+      isSynced: entries[0].durability == .persisted || !reservations.isEmpty)
+  }
+
+  /// What has to be durable before records of these entries may be acknowledged without a sync.
+  private func reserve(
+    for entries: [PendingCommits.Entry]
+  ) -> [(PartitionLog, OffsetReservation)] {
+    var ends: [(log: PartitionLog, end: UInt64)] = []
+    for case .append(let batches) in entries.lazy.map(\.work) {
+      for batch in batches where !batch.records.isEmpty {
+        let log = table.log(batch.target)
+        guard log.settings.durability == .replicated else { continue }
+        let index = ends.firstIndex { $0.log === log } ?? ends.count
+        if index == ends.count { ends.append((log, log.mintedOffset)) }
+        ends[index].end += UInt64(batch.records.count)
+      }
+    }
+    return ends.compactMap { log, end in
+      if let held = log.reservation, held.boot == boot, held.end >= end { return nil }
+      return (
+        log,
+        OffsetReservation(
+          boot: boot, start: log.mintedOffset, end: end + OffsetReservation.step)
+      )
+    }
   }
 
   private func committed(_ group: Group, isFirst: Bool, _ result: Result<Void, CommitFailure>) {
@@ -149,6 +192,7 @@ extension CommitPipeline {
     switch result {
     case .success:
       apply(group)
+      noteUnsynced()
       for (entry, firsts) in zip(group.entries, group.firsts) {
         entry.completion(.success(firsts))
       }
@@ -174,6 +218,8 @@ extension CommitPipeline {
     for case .offset(let offset, let log) in group.entries.lazy.map(\.work) {
       offsets.raise(log.offsetKey(group: offset.group), to: offset.offset)
     }
+    for (log, reservation) in group.reservations { log.reservation = reservation }
+    for case .cut(let offset, let log) in group.entries.lazy.map(\.work) { log.cut(to: offset) }
     metrics.commits.add()
     metrics.journalBytes.add(group.writer.end - LogLimits.blockBytes)
   }
@@ -262,6 +308,46 @@ extension CommitPipeline {
   }
 }
 
+// MARK: - What is not synced yet
+
+extension CommitPipeline {
+  /// Sees to it that nothing stays unsynced for long.
+  private func noteUnsynced() {
+    metrics.unsyncedBytes.set(journal.unsyncedBytes)
+    guard journal.unsyncedBytes > 0 else {
+      syncTimer?.cancel()
+      syncTimer = nil
+      return
+    }
+    guard syncTimer == nil else { return }
+    syncTimer = loop.schedule(after: LogLimits.unsyncedTimeMax) { [weak self] in
+      guard let self else { return }
+      syncTimer = nil
+      // A commit that is running may sync it all; after it the loop has a turn.
+      isSyncDue = true
+      syncIfDue()
+    }
+  }
+
+  private func syncIfDue() {
+    guard isSyncDue, !isCommitting, !isClosed else { return }
+    isSyncDue = false
+    if journal.unsyncedBytes > 0, fence == nil { syncJournal() }
+  }
+
+  /// Commits wait for it.
+  private func syncJournal() {
+    isCommitting = true
+    journal.sync { [weak self] result in
+      guard let self else { return }
+      isCommitting = false
+      if case .failure(let failure) = result { handle(failure, log: nil, ofCheckpoint: false) }
+      noteUnsynced()
+      closeIfDone()
+    }
+  }
+}
+
 // MARK: - Segments and checkpoints
 
 extension CommitPipeline {
@@ -291,7 +377,7 @@ extension CommitPipeline {
     let written = directs.uncheckpointedBytes
     directs.uncheckpointedBytes = 0
     checkpointer.run(
-      releasing: generation, offsets: { [self] in offsets },
+      releasing: generation, isFinal: isQuiet, offsets: { [self] in offsets },
       completion: { [weak self] result in
         if case .failure = result { self?.directs.uncheckpointedBytes += written }
         self?.checkpointed(generation, result)
@@ -402,6 +488,7 @@ extension CommitPipeline {
     isClosed = true
     onClosed = nil
     stall?.timer?.cancel()
+    syncTimer?.cancel()
     failPending()
     journal.close()
     files.closeAll()

@@ -18,6 +18,7 @@ struct GroupWriter {
   let buffer: AlignedBuffer
   let generation: UInt64
   let group: UInt64
+  private let followsUnsynced: Bool
   /// Checksum of the header written last; the next frame names it.
   private(set) var previous: UInt32
   private(set) var frames: [Frame] = []
@@ -26,8 +27,13 @@ struct GroupWriter {
   private var headerAt = 0
   private var index: UInt32 = 0
 
-  init(buffer: AlignedBuffer, generation: UInt64, group: UInt64, previous: UInt32) {
+  /// - Parameter followsUnsynced: the group before is not durable.
+  init(
+    buffer: AlignedBuffer, generation: UInt64, group: UInt64, previous: UInt32,
+    followsUnsynced: Bool
+  ) {
     self.buffer = buffer
+    self.followsUnsynced = followsUnsynced
     self.generation = generation
     self.group = group
     self.previous = previous
@@ -45,6 +51,8 @@ struct GroupWriter {
   static func frameLength(of offset: GroupOffset) -> Int { FrameHeader.length + offset.length }
 
   static let segmentRecordLength = FrameHeader.length + SegmentRecord.length
+  static let reservationLength = FrameHeader.length + OffsetReservation.length
+  static let cutLength = FrameHeader.length + 8
 
   static func roundedToBlock(_ length: Int) -> Int {
     (length + LogLimits.blockBytes - 1) / LogLimits.blockBytes * LogLimits.blockBytes
@@ -111,6 +119,22 @@ struct GroupWriter {
     seal(length)
   }
 
+  /// Adds a reservation of offsets.
+  mutating func add(_ reservation: OffsetReservation, of log: PartitionLog) {
+    let length = Self.reservationLength
+    begin(.reservation, log: log, bodyLength: length - FrameHeader.length)
+    reservation.write(to: buffer.bytes.slice(end + FrameHeader.length..<end + length))
+    seal(length)
+  }
+
+  /// Adds that records of `log` below `offset` are gone.
+  mutating func add(cut offset: UInt64, of log: PartitionLog) {
+    let length = Self.cutLength
+    begin(.cut, log: log, bodyLength: length - FrameHeader.length)
+    buffer.bytes.storeLittleEndian(offset, at: end + FrameHeader.length)
+    seal(length)
+  }
+
   /// Marks the last frame as the group's last and fills up the block. At least one frame has been
   /// added.
   mutating func finish() {
@@ -145,6 +169,7 @@ struct GroupWriter {
       generation: generation, group: group, kind: kind, topic: log.topicNumber,
       partition: UInt32(log.target.partition), bodyLength: bodyLength, index: index)
     header!.previous = previous
+    header!.followsUnsynced = followsUnsynced
     headerAt = end
   }
 

@@ -1,8 +1,9 @@
 import Iggy
 
 /// The write-ahead journal of one loop: two files that take turns. Every commit group is one
-/// contiguous write and one fdatasync; one is in flight at a time, so that all groups but the last
-/// are known to be durable.
+/// contiguous write and, unless it holds `replicated` records only, one fdatasync; one is in flight
+/// at a time. A group says whether the one before it was durable when it was written, so that it is
+/// known which groups a power loss can have taken.
 final class Journal {
   static func path(_ index: Int) -> String { "log/journal-0-\(index == 0 ? "a" : "b").wal" }
 
@@ -38,6 +39,8 @@ final class Journal {
   private let files: [any LoopFile]
   private let capacity: [Int]
   private(set) var state: State
+  /// Bytes of groups that were written and not synced, all in the active file.
+  private(set) var unsyncedBytes = 0
   /// Generations up to this are in the segments.
   var released: UInt64
 
@@ -68,11 +71,12 @@ final class Journal {
       generation: state.newestGeneration + 1)
   }
 
-  /// Writes and syncs the group that stands in `writer`.
+  /// Writes the group that stands in `writer`, and makes it durable where that `isSynced`.
   func commit(
-    _ writer: GroupWriter, at place: Place,
+    _ writer: GroupWriter, at place: Place, isSynced: Bool,
     completion: @escaping (Result<Void, CommitFailure>) -> Void
   ) {
+    precondition(!place.isFirst || unsyncedBytes == 0, "the file before has to be synced first")
     let block = LogLimits.blockBytes
     if place.isFirst {
       JournalHeader(
@@ -81,8 +85,9 @@ final class Journal {
     }
     let bytes = writer.buffer.bytes.slice((place.isFirst ? 0 : block)..<writer.end)
     let file = files[place.file]
-    file.writeAndSync(at: place.position, UnsafeRawBufferPointer(bytes)) { [self] result in
+    let finish = { [self] (result: Result<Void, CommitFailure>) in
       if case .success = result {
+        unsyncedBytes = isSynced ? 0 : unsyncedBytes + bytes.count
         state.active = place.file
         state.generations[place.file] = place.generation
         state.newestGeneration = max(state.newestGeneration, place.generation)
@@ -91,6 +96,22 @@ final class Journal {
         state.previous = writer.previous
       }
       completion(result)
+    }
+    if isSynced {
+      file.writeAndSync(
+        at: place.position, UnsafeRawBufferPointer(bytes), completion: finish)
+    } else {
+      file.write(at: place.position, UnsafeRawBufferPointer(bytes)) {
+        finish($0.mapError { .write($0) })
+      }
+    }
+  }
+
+  /// Makes what was written without a sync durable.
+  func sync(completion: @escaping (Result<Void, CommitFailure>) -> Void) {
+    files[state.active].sync { [self] result in
+      if case .success = result { unsyncedBytes = 0 }
+      completion(result.mapError { .sync($0) })
     }
   }
 

@@ -8,9 +8,10 @@ struct JournalRecovery {
   /// What became of the journals, and where to go on.
   struct Outcome {
     var state = Journal.State()
-    /// The last group that counts. A crash may have come before its sync: it has to be written
-    /// once more and synced before anybody reads it.
-    var last: (file: Int, range: Range<Int>)?
+    /// The groups from the last one on that was written when all before it were durable. A crash
+    /// may have come before their sync, or that failed: they have to be written once more and
+    /// synced before anybody reads them.
+    var unsynced: (file: Int, range: Range<Int>)?
     var groups = 0
     var tornTails = 0
 
@@ -77,6 +78,8 @@ struct JournalRecovery {
     for header in JournalScan.frames(in: bytes, from: LogLimits.blockBytes)
     where header.generation > released {
       outcome.note(header.generation)
+      // It proves nothing about the group before it.
+      if header.followsUnsynced { continue }
       if groups.updateValue(header.group, forKey: header.generation) ?? header.group
         != header.group
       {
@@ -109,7 +112,11 @@ struct JournalRecovery {
         try apply(frame.header, scan.bytes.slice(frame.body), frame.isWhole)
       }
       outcome.groups += 1
-      outcome.last = (file, start..<scan.position)
+      if let unsynced = outcome.unsynced, unsynced.file == file, frames[0].header.followsUnsynced {
+        outcome.unsynced = (file, unsynced.range.lowerBound..<scan.position)
+      } else {
+        outcome.unsynced = (file, start..<scan.position)
+      }
       outcome.state.active = file
       outcome.state.generations[file] = scan.generation
       outcome.state.position = scan.position

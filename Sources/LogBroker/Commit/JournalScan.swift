@@ -66,19 +66,20 @@ struct JournalScan {
     previous = frames[frames.count - 1].header.checksum
   }
 
-  /// Whether any block behind the current one begins with a group of this generation after the one
-  /// expected here. Groups are written one at a time, each synced before the next: then the
-  /// expected one had been durable, and what is wrong with it no crash has done.
+  /// Whether any block behind the current one begins with a group of this generation that was
+  /// written after all before it had been synced: then the one expected here had been durable, and
+  /// what is wrong with it no crash has done.
   var hasLaterGroup: Bool {
     Self.frames(in: bytes, from: position + LogLimits.blockBytes).contains {
-      $0.generation == generation && $0.group > nextGroup
+      $0.generation == generation && $0.group > nextGroup && !$0.followsUnsynced
     }
   }
 
-  /// Whether a part of the expected group's first attempt stands anywhere behind.
+  /// Whether a part of the expected group's first attempt, or of one behind it that was not durable
+  /// either, stands anywhere behind.
   var hasRestOfGroup: Bool {
     Self.frames(in: bytes, from: position).contains {
-      $0.generation == generation && $0.group == nextGroup
+      $0.generation == generation && $0.group >= nextGroup
     }
   }
 

@@ -9,14 +9,18 @@ struct PendingCommits {
     case batch(OutgoingBatch, PartitionLog)
     /// Frames are being written to the segment directly.
     case segment(Segment, PartitionLog)
+    /// Records below the offset go.
+    case cut(UInt64, PartitionLog)
   }
 
   struct Entry {
     let work: Work
-    /// What its frames take.
+    /// What its frames take at most.
     let bytes: Int
     /// Written straight to its segment.
     var isDirect = false
+    /// Whether it is acknowledged after a sync, or when the kernel has it.
+    var durability = Durability.persisted
     /// Gets the first offset of each batch.
     let completion: (Result<[UInt64], BusError>) -> Void
 
@@ -41,13 +45,17 @@ struct PendingCommits {
     if entry.isDirect { directs += 1 }
   }
 
-  /// The entries of the next group: as many of the first `countMax` as fit into `bytesMax`, at least
-  /// one.
+  /// The entries of the next group: as many of one durability, of the first `countMax`, as fit into
+  /// `bytesMax`, at least one.
   func peekGroup(bytesMax: Int, countMax: Int) -> [Entry] {
     let last = head + min(entries.count - head, countMax)
     var end = head
     var sum = 0
-    while end < last, end == head || sum + entries[end].bytes <= bytesMax {
+    while end < last,
+      end == head
+        || (sum + entries[end].bytes <= bytesMax
+          && entries[end].durability == entries[head].durability)
+    {
       sum += entries[end].bytes
       end += 1
     }

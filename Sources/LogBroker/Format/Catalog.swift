@@ -7,12 +7,15 @@ struct Catalog: Hashable {
   static let path = "log/catalog.json"
   /// SEMANTICS D2: a power of two, fixed when the catalog is created.
   static let partitionsMax = 4_096
+  /// Of a topic with a count of its own.
+  static let topicPartitionsMax = 65_536
 
   struct Entry: Hashable {
     var number: UInt16
     /// `stream/topic`
     var path: String
     var partitions: Int
+    var settings = TopicSettings()
   }
 
   /// Of each session-keyed topic.
@@ -39,6 +42,27 @@ struct Catalog: Hashable {
     return entries.count != before
   }
 
+  /// Adds topics that have counts of their own and are not there. Returns whether there were any.
+  mutating func add(_ topics: [Topic: Int]) -> Bool {
+    let before = entries.count
+    for (topic, count) in topics where !entries.contains(where: { $0.path == topic.path }) {
+      let number = (entries.map(\.number).max() ?? 0) + 1
+      entries.append(Entry(number: number, path: topic.path, partitions: count))
+    }
+    return entries.count != before
+  }
+
+  /// Takes over how topics are to be kept. Returns whether that differs from before.
+  @discardableResult
+  mutating func adopt(_ settings: [Topic: TopicSettings]) -> Bool {
+    let before = entries
+    for (topic, wanted) in settings {
+      guard let index = entries.firstIndex(where: { $0.path == topic.path }) else { continue }
+      entries[index].settings = wanted
+    }
+    return entries != before
+  }
+
   /// Reads what `encoded` wrote.
   init(_ bytes: [UInt8]) throws(LogBrokerError) {
     func damaged(_ reason: String) -> LogBrokerError { .damaged(file: Self.path, reason: reason) }
@@ -51,18 +75,22 @@ struct Catalog: Hashable {
     for topic in topics {
       guard let number = topic["number"]?.int, let number = UInt16(exactly: number),
         let path = topic["path"]?.string, let count = topic["partitions"]?.int,
-        (1...Int64(Self.partitionsMax)).contains(count)
+        (1...Int64(Self.topicPartitionsMax)).contains(count)
       else { throw damaged("a topic is incomplete") }
-      entries.append(Entry(number: number, path: path, partitions: Int(count)))
+      entries.append(
+        Entry(
+          number: number, path: path, partitions: Int(count), settings: TopicSettings(topic)))
     }
   }
 
   var encoded: [UInt8] {
     let topics = entries.map { entry -> JSON in
-      [
+      var members: JSONObject = [
         "number": .int(Int64(entry.number)), "path": .string(entry.path),
         "partitions": .int(Int64(entry.partitions)),
       ]
+      for (name, value) in entry.settings.members { members[name] = value }
+      return .object(members)
     }
     return SealedJSON.encode(
       ["partitions": .int(Int64(partitions)), "topics": .array(topics)], version: Self.version)

@@ -28,6 +28,8 @@ struct Checkpoint: Hashable {
     var chain: UInt32 = 0
     /// Those at its end may have begun behind what is synced.
     var segments: [Segment]
+    var gaps: [Range<UInt64>] = []
+    var reservation: OffsetReservation?
   }
 
   struct Offset: Hashable {
@@ -77,12 +79,18 @@ extension Checkpoint.Partition {
   fileprivate init?(_ json: JSON) {
     guard let topic = json["topic"]?.count, let topic = UInt16(exactly: topic),
       let partition = json["partition"]?.count, let partition = UInt32(exactly: partition),
-      let start = json["start"]?.count, let end = json["end"]?.count, start <= end,
+      let start = json["start"]?.count, let end = json["end"]?.count,
       let time = json["time"]?.count,
-      let segments = json["segments"]?.array
+      let segments = json["segments"]?.array, let gaps = Self.gaps(json["gaps"])
     else { return nil }
-    self.init(topic: topic, partition: partition, start: start, end: end, time: time, segments: [])
+    self.init(
+      topic: topic, partition: partition, start: start, end: end, time: time, segments: [],
+      gaps: gaps)
     chain = json["chain"]?.count.flatMap { UInt32(exactly: $0) } ?? 0
+    if let saved = json["reserved"] {
+      guard let saved = OffsetReservation(saved) else { return nil }
+      reservation = saved
+    }
     for segment in segments {
       guard let parts = segment.array, (2...3).contains(parts.count), let base = parts[0].count,
         let size = parts[1].count, let size = Int(exactly: size),
@@ -94,12 +102,43 @@ extension Checkpoint.Partition {
     }
   }
 
+  /// Nil when they are none; empty when there are none.
+  private static func gaps(_ json: JSON?) -> [Range<UInt64>]? {
+    guard let json else { return [] }
+    var gaps: [Range<UInt64>] = []
+    for gap in json.array ?? [nil] {
+      guard let pair = gap.array, pair.count == 2, let from = pair[0].count,
+        let to = pair[1].count, from < to, (gaps.last?.upperBound ?? 0) <= from
+      else { return nil }
+      gaps.append(from..<to)
+    }
+    return gaps
+  }
+
   fileprivate var json: JSON {
-    [
+    var members: JSONObject = [
       "topic": .count(UInt64(topic)), "partition": .count(UInt64(partition)),
       "start": .count(start), "end": .count(end), "time": .count(time),
       "chain": .count(UInt64(chain)), "segments": .array(segments.map(\.json)),
     ]
+    if !gaps.isEmpty {
+      members["gaps"] = .array(gaps.map { [.count($0.lowerBound), .count($0.upperBound)] })
+    }
+    if let reservation { members["reserved"] = reservation.json }
+    return .object(members)
+  }
+}
+
+extension OffsetReservation {
+  fileprivate init?(_ json: JSON) {
+    guard let boot = json["boot"]?.string.flatMap({ UInt128($0, radix: 16) }),
+      let start = json["start"]?.count, let end = json["end"]?.count, start <= end
+    else { return nil }
+    self.init(boot: boot, start: start, end: end)
+  }
+
+  fileprivate var json: JSON {
+    ["boot": .string(String(boot, radix: 16)), "start": .count(start), "end": .count(end)]
   }
 }
 

@@ -8,7 +8,8 @@ import Iggy
 /// | 0 | 4 | magic `KFMF` |
 /// | 4 | 1 | format version |
 /// | 5 | 1 | length of this header |
-/// | 6 | 2 | flags: bit 0 = last frame of its commit group; bit 2 = written directly |
+/// | 6 | 2 | flags: bit 0 = last frame of its commit group; bit 1 = the group before was unsynced; |
+/// |   |   | bit 2 = written directly |
 /// | 8 | 8 | generation of the journal file, or id of the segment when written directly: against |
 /// |   |   | stale frames in a recycled file |
 /// | 16 | 8 | commit group; 0 when written directly |
@@ -37,11 +38,17 @@ struct FrameHeader: Hashable {
     case batch = 1
     /// The body is a `GroupOffset`.
     case groupOffset = 2
+    /// The body is an `OffsetReservation`.
+    case reservation = 3
+    /// The body is the first offset (u64) that is kept.
+    case cut = 4
     /// The body is a `SegmentRecord`.
     case segment = 5
   }
 
   var isLast = false
+  /// A power loss may have taken what came before, and left this.
+  var followsUnsynced = false
   /// In no journal: the frame stands in its segment, at the start of a block.
   var isDirect = false
   var generation: UInt64
@@ -81,6 +88,7 @@ struct FrameHeader: Hashable {
     else { return nil }
     isLast = bytes.littleEndian(at: 6, as: UInt16.self) & 1 != 0
     isDirect = bytes.littleEndian(at: 6, as: UInt16.self) & 4 != 0
+    followsUnsynced = bytes.littleEndian(at: 6, as: UInt16.self) & 2 != 0
     generation = bytes.littleEndian(at: 8)
     group = bytes.littleEndian(at: 16)
     self.kind = kind
@@ -102,7 +110,8 @@ struct FrameHeader: Hashable {
     bytes.storeLittleEndian(Self.magic, at: 0)
     bytes[4] = Self.version
     bytes[5] = UInt8(Self.length)
-    bytes.storeLittleEndian(UInt16((isLast ? 1 : 0) | (isDirect ? 4 : 0)), at: 6)
+    let flags = (isLast ? 1 : 0) | (followsUnsynced ? 2 : 0) | (isDirect ? 4 : 0)
+    bytes.storeLittleEndian(UInt16(flags), at: 6)
     bytes.storeLittleEndian(generation, at: 8)
     bytes.storeLittleEndian(group, at: 16)
     bytes.storeLittleEndian(UInt32(0), at: 24)

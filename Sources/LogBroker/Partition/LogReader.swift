@@ -25,7 +25,7 @@ final class LogReader {
   func poll(_ request: PollRequest, _ log: PartitionLog, completion: @escaping Completion) {
     let seek = log.seek(request)
     let collector = RecordCollector(
-      seek: seek, countMax: log.isBeyondEnd(seek) ? 0 : request.countMax,
+      seek: seek, of: log, countMax: log.isBeyondEnd(seek) ? 0 : request.countMax,
       bytesMax: request.bytesMax)
     if collector.isFull || log.isInMemory(seek) {
       let result = log.collect(collector)

@@ -6,13 +6,30 @@ extension PartitionLog {
   /// Where the poll begins; never before the first record there is.
   func seek(_ request: PollRequest) -> Seek {
     switch request.start {
-    case .first: return .offset(firstOffset)
-    case .offset(let offset): return .offset(max(firstOffset, offset))
+    case .first: return .offset(skippingGap(firstOffset))
+    case .offset(let offset): return .offset(skippingGap(max(firstOffset, offset)))
     case .timestamp(let time): return .time(UInt64(clamping: time.microseconds))
     case .last:
-      let count = UInt64(clamping: request.countMax)
-      return .offset(endOffset - min(endOffset - firstOffset, count))
+      return .offset(skippingGap(offsetOfLast(UInt64(clamping: max(0, request.countMax)))))
     }
+  }
+
+  /// The first offset at or behind `offset` that a record may have.
+  private func skippingGap(_ offset: UInt64) -> UInt64 {
+    gaps.first { $0.contains(offset) }?.upperBound ?? offset
+  }
+
+  /// Where the last `count` records begin.
+  private func offsetOfLast(_ count: UInt64) -> UInt64 {
+    var left = count
+    var end = endOffset
+    for gap in gaps.reversed() {
+      let run = end - gap.upperBound
+      if run >= left { return end - left }
+      left -= run
+      end = gap.lowerBound
+    }
+    return end - min(end - firstOffset, left)
   }
 
   func isBeyondEnd(_ seek: Seek) -> Bool {

@@ -9,6 +9,7 @@ final class PartitionLog {
   /// The topic's number in the catalog.
   let topicNumber: UInt16
   let directory: String
+  let settings: TopicSettings
 
   /// Made since the log was opened, or found.
   var hasDirectory = false
@@ -17,8 +18,14 @@ final class PartitionLog {
   /// By offset; begins with what is flushed already but kept for readers.
   private(set) var tail: [TailChunk] = []
 
-  /// The first offset there is. Nothing is cut off yet (SEMANTICS D37), so it is 0.
+  /// The first offset there is.
   private(set) var firstOffset: UInt64 = 0
+  /// Offsets that no record has or will have, ascending: skipped after a power loss.
+  private(set) var gaps: [Range<UInt64>] = []
+  /// Offsets that may be given out without a sync.
+  var reservation: OffsetReservation?
+  /// Segments that are cut off, and whose files are there until a checkpoint no longer names them.
+  var cutSegments: [Segment] = []
   /// The offset the next record gets.
   private(set) var endOffset: UInt64 = 0
   /// The same, counting the group that is being committed.
@@ -36,6 +43,8 @@ final class PartitionLog {
   var syncedTime: UInt64 = 0
   var syncedChain: UInt32 = 0
   private(set) var unflushedBytes = 0
+  /// The offset after the last record in memory or in a segment.
+  private(set) var recordsEnd: UInt64 = 0
 
   /// Why the partition takes no records any more.
   var damage: String?
@@ -54,7 +63,8 @@ final class PartitionLog {
     var completion: (Result<Void, StorageFailure>) -> Void
   }
 
-  init(target: TopicPartition, topicNumber: UInt16) {
+  init(target: TopicPartition, topicNumber: UInt16, settings: TopicSettings) {
+    self.settings = settings
     self.target = target
     self.topicNumber = topicNumber
     directory = "log/\(target.topic.path)/\(target.partition)"
@@ -64,6 +74,14 @@ final class PartitionLog {
   var tailBase: UInt64 { tail.first?.frames.first?.base ?? endOffset }
   var bytes: Int { segments.reduce(unflushedBytes) { $0 + $1.size } }
   var needsCheckpoint: Bool { unflushedBytes > 0 || segments.contains { $0.isDirty } }
+  /// Whether a checkpoint has something to say about it.
+  var isWorthSaving: Bool {
+    syncedEnd > 0 || firstOffset > 0 || !gaps.isEmpty || reservation != nil
+      || segments.contains { $0.isSettled }
+  }
+  var recordCount: Int {
+    gaps.reduce(Int(endOffset - firstOffset)) { $0 - $1.clamped(to: firstOffset..<endOffset).count }
+  }
 
   /// Takes over what a checkpoint says is in the segments.
   func restore(_ saved: Checkpoint.Partition) {
@@ -80,9 +98,13 @@ final class PartitionLog {
     }
     segments.last?.needsTruncation = segments.last?.id == 0
     firstOffset = saved.start
-    endOffset = saved.end
-    mintedOffset = saved.end
+    gaps = saved.gaps
+    reservation = saved.reservation
+    // Records between `end` and `start` are in the journal still.
+    endOffset = max(saved.end, saved.gaps.last?.upperBound ?? 0)
+    mintedOffset = endOffset
     lastTime = saved.time
+    recordsEnd = saved.end
     flushedEnd = saved.end
     flushedTime = saved.time
     syncedEnd = saved.end
@@ -106,6 +128,7 @@ final class PartitionLog {
     _ frame: UnsafeRawBufferPointer, base: UInt64, count: UInt32, time: UInt64
   ) {
     endOffset = base + UInt64(count)
+    recordsEnd = endOffset
     lastTime = time
     chain = frame.littleEndian(at: 60)
   }
@@ -160,11 +183,26 @@ final class PartitionLog {
     tail.removeFirst(index + 1)
   }
 
-  /// Records were lost to damage: what comes next begins at `base`, and readers of what is missing
-  /// are told.
-  func leaveGap(upTo base: UInt64) {
+  /// Records are missing: what comes next begins at `base`. Readers of what is missing are told, or
+  /// led over it when it `isKnown` why.
+  func leaveGap(upTo base: UInt64, isKnown: Bool = false) {
+    if isKnown { gaps.append(endOffset..<base) }
     endOffset = base
     mintedOffset = base
+  }
+
+  /// Records below `offset` are no longer there for readers.
+  func cut(to offset: UInt64) {
+    guard offset > firstOffset else { return }
+    firstOffset = min(offset, endOffset)
+    gaps.removeAll { $0.upperBound <= firstOffset }
+    while segments.count > 1, segments[1].base <= firstOffset {
+      cutSegments.append(segments.removeFirst())
+    }
+    // One with direct writes stays: whoever recovers has to find it the same.
+    if segments.count == 1, segments[0].id == 0, flushedEnd <= firstOffset, !isFlushing {
+      cutSegments.append(segments.removeFirst())
+    }
   }
 
   /// Chunks double from 4 to 64 KiB: most partitions hold little.

@@ -6,28 +6,38 @@ final class PartitionTable {
   let partitionCount: Int
   private let counts: [Int]
   private let numbers: [UInt16]
+  private let settings: [TopicSettings]
   private let topicsByNumber: [UInt16: Topic]
   private var logs: [[PartitionLog?]]
 
-  init(_ catalog: Catalog) {
+  /// - Parameter durabilityFloor: the least any topic gets.
+  init(_ catalog: Catalog, durabilityFloor: Durability = .replicated) {
     partitionCount = catalog.partitions
     var byNumber: [UInt16: Topic] = [:]
     var counts: [Int] = []
     var numbers: [UInt16] = []
-    for topic in Topic.allCases {
-      // `addMissing` has seen to it that every topic is there.
-      let entry = catalog.entries.first { $0.path == topic.path }!
-      counts.append(entry.partitions)
-      numbers.append(entry.number)
-      byNumber[entry.number] = topic
+    var settings: [TopicSettings] = []
+    for topic in Topic.everyCase {
+      // `addMissing` has seen to it that every topic of a node is there.
+      let entry = catalog.entries.first { $0.path == topic.path }
+      counts.append(entry?.partitions ?? 0)
+      numbers.append(entry?.number ?? 0)
+      var kept = entry?.settings ?? TopicSettings()
+      kept.durability = max(durabilityFloor, kept.durability)
+      settings.append(kept)
+      if let entry { byNumber[entry.number] = topic }
     }
     self.counts = counts
     self.numbers = numbers
+    self.settings = settings
     topicsByNumber = byNumber
     logs = counts.map { [PartitionLog?](repeating: nil, count: $0) }
   }
 
   func count(of topic: Topic) -> Int { counts[topic.rawValue] }
+
+  func settings(of topic: Topic) -> TopicSettings { settings[topic.rawValue] }
+  func durability(of topic: Topic) -> Durability { settings[topic.rawValue].durability }
 
   func contains(_ target: TopicPartition) -> Bool {
     (0..<count(of: target.topic)).contains(target.partition)
@@ -41,7 +51,9 @@ final class PartitionTable {
   /// The partition, which the table `contains`.
   func log(_ target: TopicPartition) -> PartitionLog {
     if let log = logs[target.topic.rawValue][target.partition] { return log }
-    let log = PartitionLog(target: target, topicNumber: numbers[target.topic.rawValue])
+    let log = PartitionLog(
+      target: target, topicNumber: numbers[target.topic.rawValue],
+      settings: settings[target.topic.rawValue])
     logs[target.topic.rawValue][target.partition] = log
     return log
   }
@@ -56,11 +68,11 @@ final class PartitionTable {
   var all: [PartitionLog] { logs.flatMap { $0.compactMap { $0 } } }
 
   func status() -> [TopicStatus] {
-    Topic.allCases.map { topic in
+    Topic.everyCase.filter { count(of: $0) > 0 }.map { topic in
       let logs = logs[topic.rawValue].compactMap { $0 }
       return TopicStatus(
         topic: topic, partitions: count(of: topic),
-        messages: logs.reduce(0) { $0 + Int($1.endOffset - $1.firstOffset) },
+        messages: logs.reduce(0) { $0 + $1.recordCount },
         bytes: logs.reduce(0) { $0 + $1.bytes })
     }
   }

@@ -8,11 +8,17 @@ struct RecordCollector {
   let seek: Seek
   private let countMax: Int
   private let bytesMax: Int
+  /// The first offset there is.
+  private let floor: UInt64
+  /// Offsets that are known to have no record.
+  private let gaps: [Range<UInt64>]
   private var bytes = 0
   /// The offset that has to come next; nil before the first record of a poll by time.
   private(set) var expected: UInt64?
 
-  init(seek: Seek, countMax: Int, bytesMax: Int) {
+  init(seek: Seek, of log: PartitionLog, countMax: Int, bytesMax: Int) {
+    floor = log.firstOffset
+    gaps = log.gaps
     self.seek = seek
     self.countMax = countMax
     self.bytesMax = bytesMax
@@ -51,8 +57,10 @@ struct RecordCollector {
   private mutating func take(
     _ message: BatchView.Message, time: UInt64, _ storage: SharedBytes, at start: Int
   ) {
-    if let expected, message.offset < expected { return }
-    if let expected, message.offset > expected {
+    if message.offset < expected ?? floor { return }
+    if let expected, message.offset > expected,
+      !gaps.contains(where: { $0.contains(expected) && $0.upperBound == message.offset })
+    {
       isCut = true
       return
     }

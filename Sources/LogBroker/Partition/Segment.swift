@@ -14,10 +14,13 @@ final class Segment {
   /// What stands behind `size` is of no account and has to go before the first write.
   var needsTruncation = false
   var isNew = false
+  /// Nothing more is added to it.
+  var isClosed = false
+  /// Append times of its first and last record, µs; 0 while it is empty.
+  var firstTime: UInt64 = 0
+  var lastTime: UInt64 = 0
   /// Shorter than it was, or gone: nothing is added to it.
   var isDamaged = false
-  /// Nothing is added to it any more.
-  var isClosed = false
   /// For direct writes, while it is open.
   var directFile: (any LoopFile)?
   /// The journal is about to know of it.
@@ -35,6 +38,8 @@ final class Segment {
     syncedSize = size
   }
 
+  /// Whether a checkpoint may name it though it is empty.
+  var isSettled: Bool { id != 0 && isRecorded && isNamed }
   var isDirty: Bool { size > syncedSize }
 
   /// 20 digits, so that names sort as numbers do.

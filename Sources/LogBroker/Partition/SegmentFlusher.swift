@@ -25,8 +25,8 @@ final class SegmentFlusher {
   func flush(
     _ log: PartitionLog, completion: @escaping (Result<Void, StorageFailure>) -> Void
   ) {
-    guard log.flushedEnd < log.endOffset else { return completion(.success(())) }
-    log.flushWaiters.append(.init(target: log.endOffset, completion: completion))
+    guard log.flushedEnd < log.recordsEnd else { return completion(.success(())) }
+    log.flushWaiters.append(.init(target: log.recordsEnd, completion: completion))
     if !log.isFlushing { step(log) }
   }
 

@@ -41,6 +41,23 @@ package final class DiskStorage: Storage, Sendable {
     }
   }
 
+  package func remove(_ path: String) throws(StorageFailure) {
+    if unlink(absolute(path)) != 0, errno != ENOENT {
+      throw StorageFailure(errno, "unlink", path)
+    }
+  }
+
+  /// The kernel's; 0 where it gives none, as if the machine had never been started anew.
+  package let bootID: UInt128 = {
+    let descriptor = Glibc.open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return 0 }
+    defer { Glibc.close(descriptor) }
+    var text = [UInt8](repeating: 0, count: 64)
+    let count = Glibc.read(descriptor, &text, text.count)
+    let digits = String(decoding: text.prefix(max(0, count)), as: UTF8.self).filter(\.isHexDigit)
+    return UInt128(digits, radix: 16) ?? 0
+  }()
+
   package func syncDirectory(_ path: String) throws(StorageFailure) {
     try Self.syncDirectory(at: absolute(path))
   }

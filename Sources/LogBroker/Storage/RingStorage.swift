@@ -1,3 +1,4 @@
+package import Base
 import CLinux
 import Glibc
 package import UringIO
@@ -7,6 +8,8 @@ package final class RingStorage: LoopStorage {
   private let disk: DiskStorage
   private let loop: EventLoop
   private let side = SideThreads(threads: 1)
+  /// Syncs that were asked of the kernel while the log runs, of files and directories.
+  package let syncs = Counter()
 
   /// - Parameter root: absolute, or relative to the working directory.
   package init(root: String, loop: EventLoop) {
@@ -26,6 +29,10 @@ package final class RingStorage: LoopStorage {
     try disk.rename(path, to: target)
   }
 
+  package func remove(_ path: String) throws(StorageFailure) { try disk.remove(path) }
+
+  package var bootID: UInt128 { disk.bootID }
+
   package func syncDirectory(_ path: String) throws(StorageFailure) {
     try disk.syncDirectory(path)
   }
@@ -39,7 +46,7 @@ package final class RingStorage: LoopStorage {
   {
     do throws(IOFailure) {
       return RingFile(
-        try loop.openFile(path: disk.absolute(path), flags: access.flags, mode: 0o600), path)
+        try loop.openFile(path: disk.absolute(path), flags: access.flags, mode: 0o600), path, syncs)
     } catch {
       throw StorageFailure(error.code, "open", path)
     }
@@ -51,17 +58,18 @@ package final class RingStorage: LoopStorage {
     let flags = access.flags | kfm_o_direct()
     do throws(IOFailure) {
       return RingFile(
-        try loop.openFile(path: disk.absolute(path), flags: flags, mode: 0o600), path)
+        try loop.openFile(path: disk.absolute(path), flags: flags, mode: 0o600), path, syncs)
     } catch {
       if error.code != EINVAL { throw StorageFailure(error.code, "open", path) }
       // The file system cannot write past the page cache.
-      return try openLoopFile(path, access == .create ? .write : access)
+      return try openLoopFile(path, access)
     }
   }
 
   package func syncDirectory(
     _ path: String, completion: @escaping (Result<Void, StorageFailure>) -> Void
   ) {
+    syncs.add()
     // The ring's sync is an fdatasync, which does not cover a directory's entries.
     let sync: @Sendable () -> Result<Void, StorageFailure> = { [disk] in
       do throws(StorageFailure) {
@@ -84,10 +92,12 @@ private final class RingFile: LoopFile {
   /// The same descriptor.
   private let disk: DiskFile
   private let path: String
+  private let syncs: Counter
 
-  init(_ file: File, _ path: String) {
+  init(_ file: File, _ path: String, _ syncs: Counter) {
     self.file = file
     self.path = path
+    self.syncs = syncs
     disk = DiskFile(borrowing: file.descriptor, path: path)
   }
 
@@ -128,6 +138,7 @@ private final class RingFile: LoopFile {
     at offset: Int, _ bytes: UnsafeRawBufferPointer,
     completion: @escaping (Result<Void, CommitFailure>) -> Void
   ) {
+    syncs.add()
     file.writeAndSync(at: UInt64(offset), [bytes]) { [path] in
       completion(
         $0.mapError {
@@ -138,6 +149,7 @@ private final class RingFile: LoopFile {
   }
 
   func sync(completion: @escaping (Result<Void, StorageFailure>) -> Void) {
+    syncs.add()
     file.dataSync { [path] in
       completion($0.mapError { StorageFailure($0.code, "fdatasync", path) })
     }

@@ -90,6 +90,10 @@ package protocol Storage: AnyObject {
   func rename(_ path: String, to target: String) throws(StorageFailure)
   /// Makes creations and renames in a directory durable.
   func syncDirectory(_ path: String) throws(StorageFailure)
+  /// Removes the file; one that is not there is fine.
+  func remove(_ path: String) throws(StorageFailure)
+  /// Differs when the machine has been started anew: what was written and not synced may be gone.
+  var bootID: UInt128 { get }
   /// Takes the exclusive lock that the file at `path` stands for.
   func lock(_ path: String) throws(StorageFailure) -> any StorageLock
 }

@@ -25,7 +25,7 @@ final class SimulatedDisk: LoopStorage {
   /// `removed` nothing.
   private struct Entry {
     var path: String
-    var inode: Inode
+    var inode: Inode?
     var removed: String?
   }
 
@@ -38,6 +38,8 @@ final class SimulatedDisk: LoopStorage {
   /// Calls so far; the next one fails as planned for its number.
   private(set) var calls = 0
   var faults: [Int: Fault] = [:]
+  /// Another after each power loss.
+  private(set) var bootID: UInt128 = 1
   /// While set, nothing can grow.
   var isFull = false
   private(set) var isDead = false
@@ -91,6 +93,7 @@ final class SimulatedDisk: LoopStorage {
     next.names = names
     next.durableNames = durableNames
     next.unsyncedEntries = unsyncedEntries
+    next.bootID = bootID
     return next
   }
 
@@ -99,7 +102,7 @@ final class SimulatedDisk: LoopStorage {
     let next = SimulatedDisk(loop: loop, seed: random.next())
     var survivors = durableNames
     for entry in unsyncedEntries where random.next(below: 2) == 0 {
-      survivors[entry.path] = entry.inode
+      if let inode = entry.inode { survivors[entry.path] = inode }
       if let removed = entry.removed { survivors[removed] = nil }
     }
     var settled: [ObjectIdentifier: Inode] = [:]
@@ -109,6 +112,7 @@ final class SimulatedDisk: LoopStorage {
       next.names[path] = settled[id]
     }
     next.durableNames = next.names
+    next.bootID = bootID + 1
     return next
   }
 
@@ -173,12 +177,18 @@ final class SimulatedDisk: LoopStorage {
     unsyncedEntries.append(Entry(path: target, inode: inode, removed: path))
   }
 
+  func remove(_ path: String) throws(StorageFailure) {
+    _ = try enter("unlink \(path)", isWrite: false, isSync: false)
+    guard names.removeValue(forKey: path) != nil else { return }
+    unsyncedEntries.append(Entry(path: path, inode: nil, removed: path))
+  }
+
   func syncDirectory(_ path: String) throws(StorageFailure) {
     _ = try enter("sync \(path)", isWrite: false, isSync: true)
     let synced = unsyncedEntries.filter { Self.directory(of: $0.path) == path }
     unsyncedEntries.removeAll { Self.directory(of: $0.path) == path }
     for entry in synced {
-      durableNames[entry.path] = entry.inode
+      if let inode = entry.inode { durableNames[entry.path] = inode }
       if let removed = entry.removed { durableNames[removed] = nil }
     }
   }

@@ -64,9 +64,9 @@ final class NodeProcess {
 
   /// Starts it and waits until it listens; a second start keeps the port.
   @discardableResult
-  func start() throws -> NodeProcess {
+  func start(wrapped: String? = nil) throws -> NodeProcess {
     if port != nil { try writeConfiguration() }
-    let child = try spawn()
+    let child = try spawn(wrapped: wrapped)
     self.child = child
     try Waiting.until("listening") {
       guard child.isRunning else {
@@ -79,9 +79,13 @@ final class NodeProcess {
     return self
   }
 
-  /// Starts `kfm serve` without waiting for anything.
-  func spawn() throws -> ChildProgram {
-    try ChildProgram(
+  /// Starts `kfm serve` without waiting for anything; `wrapped` is a line for bash that runs the
+  /// command it is given as `$0`.
+  func spawn(wrapped: String? = nil) throws -> ChildProgram {
+    if let wrapped {
+      return try ChildProgram("/bin/bash", ["-c", wrapped, "serve"], in: folder, name: "serve")
+    }
+    return try ChildProgram(
       TestPaths.kfm, ["serve", "--config", "config.toml"], in: folder, name: "serve")
   }
 
