@@ -48,11 +48,10 @@ unsigned kfm_ring_drain(struct io_uring *ring, struct kfm_completion *out, unsig
   return count;
 }
 
-struct io_uring_buf_ring *kfm_buffers_setup(struct io_uring *ring, unsigned entries, unsigned size,
-                                            void **memory, int *failure) {
-  size_t head = entries * sizeof(struct io_uring_buf);
-  void *map = mmap(NULL, head + (size_t)entries * size, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+struct io_uring_buf_ring *kfm_buffers_setup(struct io_uring *ring, unsigned entries,
+                                            int *failure) {
+  size_t size = entries * sizeof(struct io_uring_buf);
+  void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (map == MAP_FAILED) {
     *failure = errno;
     return NULL;
@@ -62,19 +61,13 @@ struct io_uring_buf_ring *kfm_buffers_setup(struct io_uring *ring, unsigned entr
   int result = io_uring_register_buf_ring(ring, &registration, 0);
   if (result != 0) {
     *failure = -result;
-    munmap(map, head + (size_t)entries * size);
+    munmap(map, size);
     return NULL;
   }
-  struct io_uring_buf_ring *buffers = map;
-  *memory = (char *)map + head;
-  io_uring_buf_ring_init(buffers);
-  for (unsigned i = 0; i < entries; i++)
-    io_uring_buf_ring_add(buffers, (char *)*memory + (size_t)i * size, size, i,
-                          io_uring_buf_ring_mask(entries), i);
-  io_uring_buf_ring_advance(buffers, entries);
-  return buffers;
+  io_uring_buf_ring_init(map);
+  return map;
 }
 
-void kfm_buffers_free(struct io_uring_buf_ring *buffers, unsigned entries, unsigned size) {
-  munmap(buffers, entries * sizeof(struct io_uring_buf) + (size_t)entries * size);
+void kfm_buffers_free(struct io_uring_buf_ring *buffers, unsigned entries) {
+  munmap(buffers, entries * sizeof(struct io_uring_buf));
 }

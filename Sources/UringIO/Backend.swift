@@ -104,15 +104,13 @@ enum Backend {
   }
 
   /// The pool sockets receive into; nil where every socket has a buffer of its own.
-  func makeReceiveBuffers(_ options: EventLoopOptions) -> ReceiveBuffers? {
+  func makeReceiveBuffers(_ options: EventLoopOptions, _ blocks: LoopBlocks) -> ReceiveBuffers? {
     switch self {
     case .ring(let ring):
       return ReceiveBuffers(
-        ring: ring.pointer, count: options.receiveBuffers,
-        bufferBytes: options.receiveBufferBytes)
+        ring: ring.pointer, count: options.receiveBuffers, pool: blocks.large)
     case .epoll(let epoll):
-      epoll.buffers = ReceiveBuffers(
-        count: options.receiveBuffers, bufferBytes: options.receiveBufferBytes)
+      epoll.buffers = ReceiveBuffers(count: options.receiveBuffers, pool: blocks.large)
       return epoll.buffers
     }
   }

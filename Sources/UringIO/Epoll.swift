@@ -96,7 +96,7 @@ extension Epoll {
       // A connection that goes away between readiness and accept must not block the loop.
       kfm_set_blocking(socket, 0)
       wait(request, id)
-    case .receive, .receiveInto, .poll, .wake: wait(request, id)
+    case .receive, .receiveOnce, .receiveInto, .poll, .wake: wait(request, id)
     }
   }
 
@@ -150,11 +150,11 @@ extension Epoll {
   }
 
   /// Takes an operation out and completes it.
-  private func finish(_ slot: Int, _ result: Int32) {
+  private func finish(_ slot: Int, _ result: Int32, _ flags: UInt32 = 0) {
     let id = waiting[slot].id
     let watching = waiting[slot].request.watchedDescriptor
     waiting[slot].id = .none
-    complete(id, result)
+    complete(id, result, flags)
     let next = waiting[slot].next
     if watched[Int(watching)].first == slot {
       watched[Int(watching)].first = next
@@ -277,6 +277,7 @@ extension Epoll {
       kfm_set_blocking(watching, 1)
       finish(slot, -error)
     case .receive: receive(slot, watching)
+    case .receiveOnce: receiveOnce(slot, watching)
     case .receiveInto(_, let buffer): receive(slot, watching, into: buffer)
     case .send, .sendMessage: sendRest(slot)
     case .poll: finish(slot, Int32(found))
@@ -322,6 +323,21 @@ extension Epoll {
           | CompletionFlags.hasBuffer.rawValue)
       if count < space.count { return }
     }
+  }
+
+  private func receiveOnce(_ slot: Int, _ socket: Int32) {
+    guard let buffers, let index = buffers.take() else { return finish(slot, -ENOBUFS) }
+    let space = buffers.space(index)
+    let count = recv(socket, space.baseAddress, space.count, Int32(MSG_DONTWAIT))
+    if count > 0 {
+      takenNow += 1
+      return finish(
+        slot, Int32(count),
+        UInt32(index) << CompletionFlags.bufferShift | CompletionFlags.hasBuffer.rawValue)
+    }
+    let code = count < 0 ? errno : 0
+    buffers.recycle(index)
+    if code != EAGAIN, code != EINTR { finish(slot, -code) }
   }
 
   private func receive(

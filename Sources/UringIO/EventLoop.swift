@@ -20,6 +20,8 @@ package final class EventLoop: TimerService {
 
   let backend: Backend
   let receiveBuffers: ReceiveBuffers?
+  /// Memory of what sockets receive and send.
+  package let blocks: LoopBlocks
   private var operations = OperationTable()
   private let timers = TimerHeap()
   private var enqueued: [() -> Void] = []
@@ -48,7 +50,9 @@ package final class EventLoop: TimerService {
     self.statistics = statistics
     handle = EventLoopHandle(mailbox: try Mailbox(wakeups: statistics.wakeups))
     (backend, fallback) = try Backend.make(options, handle.mailbox, statistics)
-    receiveBuffers = backend.makeReceiveBuffers(options)
+    blocks = LoopBlocks(
+      largeBytes: options.receiveBufferBytes, sparesMax: 2 * options.receiveBuffers)
+    receiveBuffers = backend.makeReceiveBuffers(options, blocks)
     let watch = WakeWatch(loop: self, descriptor: handle.mailbox.descriptor)
     wakeWatch = watch
     watch.arm()
@@ -190,17 +194,30 @@ extension EventLoop {
 
   /// Runs posts and enqueued work, then the hooks, then hands queued bytes to the backend.
   private func settle() {
-    for _ in 0..<Self.roundsMax {
-      guard runPosts() || !enqueued.isEmpty else { break }
-      runEnqueued()
+    runRounds()
+    // A lone sender makes the system call itself: as an entry its completion would only end the
+    // wait that follows at once, and cost a second one. One try a turn, or a peer that reads as
+    // fast as we write would hold up all others.
+    if unsent.count == 1, let socket = unsent.popLast() {
+      socket.sendNow()
+      runRounds()
     }
     for hook in hooks { hook() }
     while let socket = unsent.popLast() { socket.sendQueued() }
   }
 
+  private func runRounds() {
+    for _ in 0..<Self.roundsMax {
+      guard runPosts() || !enqueued.isEmpty else { break }
+      runEnqueued()
+    }
+  }
+
   /// How long the loop may sleep: nil without limit.
   private func waitTime(limit: Nanoseconds?) -> Nanoseconds? {
-    guard !isStopped, enqueued.isEmpty, handle.mailbox.beginSleep() else { return .zero }
+    guard !isStopped, enqueued.isEmpty, unsent.isEmpty, handle.mailbox.beginSleep() else {
+      return .zero
+    }
     guard let timer = timers.earliest else { return limit }
     let left = max(.zero, timer.deadline - clock.monotonic())
     return min(left, limit ?? left)

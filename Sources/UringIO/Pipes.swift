@@ -65,7 +65,7 @@ package final class PipeWriter {
   /// The reader is gone or writing failed: what was queued is lost. Called once.
   package var onFailure: ((IOFailure) -> Void)?
   private let descriptor: Int32
-  private var queue = SendQueue()
+  private var queue: SendQueue
   private var watch: PollRegistration?
   private var isOpen = true
   private var closesWhenWritten = false
@@ -75,6 +75,7 @@ package final class PipeWriter {
   package init(loop: EventLoop, descriptor: Int32) {
     signal(SIGPIPE, SIG_IGN)
     self.descriptor = descriptor
+    queue = SendQueue(blocks: loop.blocks)
     watch = loop.poll(descriptor: descriptor, events: []) { [self] events in write(events) }
   }
 
@@ -82,7 +83,7 @@ package final class PipeWriter {
 
   package func send(_ bytes: [UInt8]) {
     guard isOpen, !closesWhenWritten, !bytes.isEmpty else { return }
-    queue.append(bytes, frontInFlight: false)
+    queue.append(bytes)
     watch?.update(.writable)
   }
 
@@ -103,7 +104,7 @@ package final class PipeWriter {
   }
 
   private func write(_ events: PollEvents) {
-    guard let bytes = queue.front() else {
+    guard let bytes = queue.front else {
       return watch?.update([]) ?? ()
     }
     let count = Glibc.write(descriptor, bytes.baseAddress!, bytes.count)

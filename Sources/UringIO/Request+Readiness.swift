@@ -1,4 +1,5 @@
 import CLinux
+import CURing
 import Glibc
 
 /// A request as `Epoll` performs it.
@@ -6,7 +7,7 @@ extension Request {
   /// What it waits for until it can be performed, in the bits of poll(2).
   var interest: UInt32 {
     switch self {
-    case .accept, .receive, .receiveInto: UInt32(POLLIN)
+    case .accept, .receive, .receiveOnce, .receiveInto: UInt32(POLLIN)
     case .connect, .send, .sendMessage: UInt32(POLLOUT)
     case .poll(_, let events): events
     case .wake: UInt32(POLLIN) | KFM_EPOLL_EDGE
@@ -17,7 +18,8 @@ extension Request {
   var watchedDescriptor: Int32 {
     switch self {
     case .accept(let descriptor, _), .connect(let descriptor, _, _), .receive(let descriptor),
-      .receiveInto(let descriptor, _), .send(let descriptor, _), .sendMessage(let descriptor, _),
+      .receiveOnce(let descriptor), .receiveInto(let descriptor, _), .send(let descriptor, _),
+      .sendMessage(let descriptor, _),
       .read(let descriptor, _, _), .write(let descriptor, _, _), .sync(let descriptor),
       .poll(let descriptor, _), .wake(let descriptor):
       descriptor

@@ -10,6 +10,8 @@ enum Request {
   /// Receives into buffers of the loop's pool until it fails, ends or is cancelled; a completion
   /// with bytes carries the number of its buffer. Ends with ENOBUFS when no buffer is free.
   case receive(descriptor: Int32)
+  /// The same, but ends after one completion: whoever stops now and then has nothing to cancel.
+  case receiveOnce(descriptor: Int32)
   /// Receives once, into the caller's buffer.
   case receiveInto(descriptor: Int32, buffer: UnsafeMutableRawBufferPointer)
   /// Sends all of it, short only when it fails in between.
@@ -30,7 +32,7 @@ enum Request {
     switch self {
     case .accept: .accept
     case .connect: .connect
-    case .receive, .receiveInto: .receive
+    case .receive, .receiveOnce, .receiveInto: .receive
     case .send, .sendMessage: .send
     case .read: .read
     case .write: .write

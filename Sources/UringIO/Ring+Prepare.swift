@@ -39,6 +39,9 @@ extension Ring {
     case .receive(let descriptor):
       io_uring_prep_recv_multishot(entry, descriptor, nil, 0, 0)
       kfm_sqe_select_buffer(entry)
+    case .receiveOnce(let descriptor):
+      io_uring_prep_recv(entry, descriptor, nil, 0, 0)
+      kfm_sqe_select_buffer(entry)
     case .receiveInto(let descriptor, let buffer):
       io_uring_prep_recv(entry, descriptor, buffer.baseAddress, buffer.count, 0)
     case .send(let descriptor, let bytes):

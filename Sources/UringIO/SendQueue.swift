@@ -1,73 +1,183 @@
-/// Bytes on their way to one socket, in chunks. The chunk in front may be in the kernel's hands:
-/// it is neither changed nor released until `advance` has passed it.
-package struct SendQueue {
+package import Glibc
+
+/// Bytes on their way to one socket, in pieces that each stay where they are until `advance` has
+/// passed them: the kernel may be reading them. Small ones are copied together; large arrays and
+/// received buffers are kept as they are. Its memory comes from the loop's blocks.
+package struct SendQueue: ~Copyable {
   package private(set) var bytes = 0
-  private var chunks: ContiguousArray<[UInt8]> = []
+  /// Pieces queued: what a vectored send hands over one by one.
+  package private(set) var count = 0
+  private let blocks: LoopBlocks
+  /// A ring, its size a power of two: the piece in front is at `head`.
+  private var pieces: UnsafeMutableBufferPointer<Piece>
   private var head = 0
-  private var headOffset = 0
 
-  /// Small pieces are joined up to this many bytes, so that they leave with one send; above it
-  /// the copy costs more than the system call it saves.
-  package static let joinedBytesMax = 65_536
+  /// Bytes that stay where they are, and what keeps them there: an array or a block.
+  struct Piece {
+    fileprivate var start: UnsafeRawPointer
+    fileprivate var count: Int
+    /// Bytes that can still be appended where the piece ends.
+    fileprivate var room = 0
+    fileprivate var array: [UInt8] = []
+    fileprivate var block: Block?
+    fileprivate var isSmall = false
 
-  package init() {}
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
+
+    /// The large block its bytes lie in.
+    var largeBlock: Block? { isSmall ? nil : block }
+  }
+
+  /// From this size on an array is kept, below it is copied to the others, so that they leave as
+  /// one piece.
+  package static let adoptedBytesMin = 4_096
+  /// From this size on received bytes are kept in their buffer; a few bytes are not worth a block.
+  package static let lentBytesMin = 4_096
+
+  package init(blocks: LoopBlocks) {
+    self.blocks = blocks
+    pieces = UnsafeMutableBufferPointer(start: nil, count: 0)
+  }
+
+  deinit {
+    for index in 0..<count {
+      let piece = (pieces.baseAddress! + (head + index) & (pieces.count - 1)).move()
+      Self.release(piece, blocks)
+    }
+    pieces.deallocate()
+  }
 
   package var isEmpty: Bool { bytes == 0 }
 
-  /// `frontInFlight`: the kernel reads the front chunk now.
-  package mutating func append(_ piece: [UInt8], frontInFlight: Bool) {
+  /// Takes the array over.
+  package mutating func append(_ array: [UInt8]) {
+    guard array.count >= Self.adoptedBytesMin else {
+      return array.withUnsafeBytes { append(copying: $0) }
+    }
+    // Good as long as the queue holds the array: nobody else writes to it, so it does not move.
+    let start = array.withUnsafeBytes { $0.baseAddress! }
+    push(Piece(start: start, count: array.count, array: array))
+  }
+
+  package mutating func append(copying bytes: UnsafeRawBufferPointer) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let part = UnsafeRawBufferPointer(rebasing: rest)
+      rest = rest.dropFirst(appendToLast(part))
+      if !rest.isEmpty { pushBlock(for: rest.count) }
+    }
+  }
+
+  /// Queues bytes of a block, which is held until they are sent.
+  mutating func append(_ bytes: UnsafeRawBufferPointer, of block: Block) {
+    guard let start = bytes.baseAddress, !bytes.isEmpty else { return }
+    block.hold()
+    push(Piece(start: start, count: bytes.count, block: block))
+  }
+
+  /// The piece in front; nil when there is none.
+  package var front: UnsafeRawBufferPointer? {
+    guard count > 0 else { return nil }
+    let piece = pieces.baseAddress! + head
+    return piece.pointee.bytes
+  }
+
+  /// Takes the piece in front out; `release` it when its bytes are done with.
+  mutating func takeFront() -> Piece? {
+    guard count > 0 else { return nil }
+    let piece = (pieces.baseAddress! + head).move()
+    head = (head + 1) & (pieces.count - 1)
+    count -= 1
+    bytes -= piece.count
+    return piece
+  }
+
+  /// Fills `list` with the pieces in front; returns how many there are.
+  package func gather(into list: UnsafeMutableBufferPointer<iovec>) -> Int {
+    let filled = min(count, list.count)
+    for index in 0..<filled {
+      let piece = pieces.baseAddress! + (head + index) & (pieces.count - 1)
+      list[index] = iovec(
+        iov_base: UnsafeMutableRawPointer(mutating: piece.pointee.start),
+        iov_len: piece.pointee.count)
+    }
+    return filled
+  }
+
+  /// The kernel has taken `sent` bytes, which may be the whole of some pieces.
+  package mutating func advance(_ sent: Int) {
+    var left = sent
+    while left > 0 {
+      let piece = pieces.baseAddress! + head
+      guard left >= piece.pointee.count else {
+        piece.pointee.start += left
+        piece.pointee.count -= left
+        bytes -= left
+        return
+      }
+      left -= piece.pointee.count
+      if let piece = takeFront() { Self.release(piece, blocks) }
+    }
+  }
+
+  /// Drops everything but the first `kept` pieces, which the kernel reads now.
+  package mutating func drop(keeping kept: Int) {
+    while count > kept {
+      count -= 1
+      let last = (pieces.baseAddress! + (head + count) & (pieces.count - 1)).move()
+      bytes -= last.count
+      Self.release(last, blocks)
+    }
+  }
+
+  /// Appends what fits behind the last piece; returns how much that is.
+  private mutating func appendToLast(_ part: UnsafeRawBufferPointer) -> Int {
+    guard count > 0 else { return 0 }
+    let last = pieces.baseAddress! + (head + count - 1) & (pieces.count - 1)
+    let fits = min(part.count, last.pointee.room)
+    guard fits > 0, let source = part.baseAddress else { return 0 }
+    // Behind what the kernel may be reading.
+    UnsafeMutableRawPointer(mutating: last.pointee.start + last.pointee.count)
+      .copyMemory(from: source, byteCount: fits)
+    last.pointee.count += fits
+    last.pointee.room -= fits
+    bytes += fits
+    return fits
+  }
+
+  private mutating func pushBlock(for wanted: Int) {
+    let isSmall = count == 0 && wanted <= LoopBlocks.smallBytes
+    let pool = isSmall ? blocks.small : blocks.large
+    let block = pool.take()
+    push(
+      Piece(
+        start: block.start, count: 0, room: pool.blockBytes, block: block, isSmall: isSmall))
+  }
+
+  private mutating func push(_ piece: consuming Piece) {
+    if count == pieces.count { grow() }
     bytes += piece.count
-    if let last = joinable(piece.count, frontInFlight) {
-      chunks[last].append(contentsOf: piece)
-    } else {
-      chunks.append(piece)
+    (pieces.baseAddress! + (head + count) & (pieces.count - 1)).initialize(to: piece)
+    count += 1
+  }
+
+  static func release(_ piece: Piece, _ blocks: LoopBlocks) {
+    guard let block = piece.block else { return }
+    (piece.isSmall ? blocks.small : blocks.large).release(block)
+  }
+
+  /// Kept for as long as the queue lives: growing is no part of the steady state.
+  private mutating func grow() {
+    let larger = UnsafeMutableBufferPointer<Piece>.allocate(
+      capacity: max(Self.piecesMin, pieces.count * 2))
+    for index in 0..<count {
+      (larger.baseAddress! + index).moveInitialize(
+        from: pieces.baseAddress! + (head + index) & (pieces.count - 1), count: 1)
     }
-  }
-
-  package mutating func append(copying piece: UnsafeRawBufferPointer, frontInFlight: Bool) {
-    bytes += piece.count
-    if let last = joinable(piece.count, frontInFlight) {
-      chunks[last].append(contentsOf: piece)
-    } else {
-      chunks.append([UInt8](piece))
-    }
-  }
-
-  /// What to send next. The pointer is good as long as the queue holds the chunk: nobody else
-  /// writes to the array, and the storage of an array does not move.
-  package func front() -> UnsafeRawBufferPointer? {
-    guard head < chunks.count else { return nil }
-    return chunks[head].withUnsafeBytes { UnsafeRawBufferPointer(rebasing: $0[headOffset...]) }
-  }
-
-  /// The kernel has taken `count` bytes of the front chunk.
-  package mutating func advance(_ count: Int) {
-    bytes -= count
-    headOffset += count
-    guard headOffset == chunks[head].count else { return }
-    chunks[head] = []
-    head += 1
-    headOffset = 0
-    if head == chunks.count {
-      chunks.removeAll(keepingCapacity: head <= 16)
-      head = 0
-    }
-  }
-
-  /// Drops everything, except the front chunk while the kernel reads it.
-  package mutating func drop(keepingFront: Bool) {
-    let front = keepingFront ? chunks[head] : []
-    chunks = keepingFront ? [front] : []
+    pieces.deallocate()
+    pieces = larger
     head = 0
-    if !keepingFront { headOffset = 0 }
-    bytes = front.count - (keepingFront ? headOffset : 0)
   }
 
-  private func joinable(_ count: Int, _ frontInFlight: Bool) -> Int? {
-    let last = chunks.count - 1
-    guard last > head || (last == head && !frontInFlight),
-      chunks[last].count + count <= Self.joinedBytesMax
-    else { return nil }
-    return last
-  }
+  private static let piecesMin = 4
 }

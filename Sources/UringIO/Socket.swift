@@ -1,4 +1,5 @@
 import Base
+import CURing
 import Glibc
 
 /// How the bytes from a peer ended.
@@ -17,8 +18,12 @@ package final class Socket {
   /// Called at most once with `.peerClosed` and at most once with `.failed` (which may follow a
   /// half-close, when sending fails), never after that. The socket still has to be closed.
   package var onEnd: ((SocketEnd) -> Void)?
-  /// Everything queued has been taken by the kernel. Called each time the queue runs empty.
+  /// The kernel has taken what was queued. Called each time a send ends with `lowWaterBytes` or
+  /// less in the queue.
   package var onDrained: (() -> Void)?
+  /// 0: `onDrained` is called when the queue has run empty. Above 0, `onDrained` is called only for
+  /// what was still queued when `send` returned.
+  package var lowWaterBytes = 0
   /// The descriptor is closed. Called once, also after `closeAfterSending()`.
   package var onClosed: (() -> Void)?
   let loop: EventLoop
@@ -40,19 +45,30 @@ package final class Socket {
   private var receiving: OperationID?
   private var isReceiveCancelled = false
   private var hasReceiveEnded = false
+  /// Receives before one operation goes on for all of them again. A consumer that pauses now and
+  /// then gets one operation each: stopping a running one costs more than starting the next.
+  private var receivesUntilStream = 0
   /// What arrived while receiving was paused; handed over before anything newer.
-  private var held: [UInt8] = []
+  private var held: SendQueue
   private var isEndHeld = false
   /// Used only where the kernel has no buffer rings.
   private var ownBuffer: UnsafeMutableRawBufferPointer?
 
   // Sending
-  private var queue = SendQueue()
+  private var queue: SendQueue
+  /// Pieces at the front of the queue that the kernel reads now.
+  private var piecesInFlight = 0
+  /// Where the kernel finds several pieces; made when there are several for the first time.
+  private var message: SendMessage?
   private var sending: OperationID?
   private var isSendScheduled = false
   private var endsWhenSent = false
   private var hasSentEnd = false
 
+  /// Received bytes from which on they are passed on at once.
+  private static let passedOnBytesMin = 16_384
+  /// How many receives without a pause let a socket have one operation for all again.
+  private static let receivesAfterPause = 64
   /// Bytes of a socket's own buffer.
   private static let ownBufferBytes = 16_384
   /// How long a peer may take to read what is left after `closeAfterSending()`.
@@ -65,11 +81,23 @@ package final class Socket {
   package init(loop: EventLoop, descriptor: Int32) {
     self.loop = loop
     self.descriptor = descriptor
+    queue = SendQueue(blocks: loop.blocks)
+    held = SendQueue(blocks: loop.blocks)
   }
 
   deinit {
     if phase != .closed { Glibc.close(descriptor) }
     ownBuffer?.deallocate()
+  }
+
+  /// Gives the descriptor to the caller, who owns it from now on: for handing a connection to
+  /// another loop. Only before the socket was used.
+  package func detach() -> Int32 {
+    precondition(
+      phase == .open && receiving == nil && sending == nil && queue.isEmpty,
+      "only an unused socket gives its descriptor away")
+    phase = .closed
+    return descriptor
   }
 
   package var localAddress: SocketAddress? { RawAddress.of(descriptor, peer: false) }
@@ -90,6 +118,7 @@ extension Socket {
   /// and slows the peer down.
   package func pauseReceiving() {
     wantsBytes = false
+    receivesUntilStream = Self.receivesAfterPause
     guard let receiving, !isReceiveCancelled else { return }
     isReceiveCancelled = true
     loop.cancel(receiving)
@@ -104,12 +133,12 @@ extension Socket {
   }
 
   private func deliverHeld() {
-    guard wantsBytes, phase == .open else { return }
-    if !held.isEmpty {
-      let bytes = held
-      held = []
-      bytes.withUnsafeBytes { onReceive?($0) }
+    // Out of the queue before it is handed over: the callback may close the socket.
+    while wantsBytes, phase == .open, !hasFailed, let piece = held.takeFront() {
+      handOver(piece.bytes, of: piece.largeBlock)
+      SendQueue.release(piece, loop.blocks)
     }
+    guard wantsBytes, phase == .open else { return }
     if wantsBytes, isEndHeld {
       isEndHeld = false
       onEnd?(.peerClosed)
@@ -121,7 +150,11 @@ extension Socket {
     guard wantsBytes, receiving == nil, !hasReceiveEnded, phase == .open || phase == .lingering
     else { return }
     guard loop.receiveBuffers == nil else {
-      return receiving = loop.submit(self, .receive(descriptor: descriptor))
+      guard receivesUntilStream > 0 else {
+        return receiving = loop.submit(self, .receive(descriptor: descriptor))
+      }
+      receivesUntilStream -= 1
+      return receiving = loop.submit(self, .receiveOnce(descriptor: descriptor))
     }
     let buffer = ownBuffer ?? .allocate(byteCount: Self.ownBufferBytes, alignment: 16)
     ownBuffer = buffer
@@ -146,16 +179,30 @@ extension Socket {
   private func received(_ count: Int, _ flags: CompletionFlags) {
     if flags.contains(.hasBuffer), let buffers = loop.receiveBuffers {
       let index = flags.bufferIndex
-      deliver(buffers.bytes(index, count: count))
+      deliver(buffers.bytes(index, count: count), of: buffers.block(index))
       buffers.recycle(index)
     } else if let ownBuffer {
-      deliver(UnsafeRawBufferPointer(rebasing: ownBuffer[..<count]))
+      deliver(UnsafeRawBufferPointer(rebasing: ownBuffer[..<count]), of: nil)
     }
   }
 
-  private func deliver(_ bytes: UnsafeRawBufferPointer) {
+  private func deliver(_ bytes: UnsafeRawBufferPointer, of block: Block?) {
     guard phase == .open, !hasFailed else { return }
-    if wantsBytes, held.isEmpty { onReceive?(bytes) } else { held.append(contentsOf: bytes) }
+    if wantsBytes, held.isEmpty { return handOver(bytes, of: block) }
+    if let block, bytes.count >= SendQueue.lentBytesMin {
+      held.append(bytes, of: block)
+    } else {
+      held.append(copying: bytes)
+    }
+  }
+
+  private func handOver(_ bytes: UnsafeRawBufferPointer, of block: Block?) {
+    guard let onReceive else { return }
+    if let block, let buffers = loop.receiveBuffers {
+      buffers.deliver(bytes, of: block, to: onReceive)
+    } else {
+      onReceive(bytes)
+    }
   }
 
   private func receiveEnded() {
@@ -176,15 +223,36 @@ extension Socket {
   /// is queued by then. Ignored once the socket is closed or has failed.
   package func send(_ bytes: [UInt8]) {
     guard canSend, !bytes.isEmpty else { return }
-    queue.append(bytes, frontInFlight: sending != nil)
+    queue.append(bytes)
     scheduleSend()
   }
 
-  /// Queues a copy of `bytes`.
+  /// Queues `bytes`: a copy, or the received buffer itself where an `onReceive` of this loop passes
+  /// on what it was just given.
   package func send(_ bytes: UnsafeRawBufferPointer) {
     guard canSend, !bytes.isEmpty else { return }
-    queue.append(copying: bytes, frontInFlight: sending != nil)
+    guard bytes.count >= SendQueue.lentBytesMin,
+      let block = loop.receiveBuffers?.block(of: bytes)
+    else {
+      queue.append(copying: bytes)
+      return scheduleSend()
+    }
+    let sent = bytes.count >= Self.passedOnBytesMin ? passOn(bytes) : 0
+    guard sent < bytes.count else { return }
+    queue.append(UnsafeRawBufferPointer(rebasing: bytes[sent...]), of: block)
     scheduleSend()
+  }
+
+  /// Sends a large piece while it is still in the cache, instead of with all others at the end of
+  /// the turn, when it has left it. Only for those that look at `queuedBytes` after a send: they
+  /// wait for no `onDrained` when it is 0. Returns how much the kernel took.
+  private func passOn(_ bytes: UnsafeRawBufferPointer) -> Int {
+    guard lowWaterBytes > 0, queue.isEmpty, sending == nil else { return 0 }
+    // An error comes back from the ring, with everything else that is to be done about it.
+    return max(
+      0,
+      Glibc.send(
+        descriptor, bytes.baseAddress, bytes.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL)))
   }
 
   /// Ends the stream to the peer after everything queued; the peer may go on sending.
@@ -202,23 +270,61 @@ extension Socket {
     loop.sendLater(self)
   }
 
+  /// Sends without the ring what the kernel takes at once, and hands the rest to the ring.
+  func sendNow() {
+    guard sending == nil, phase == .open || phase == .lingering, let front = queue.front else {
+      isSendScheduled = false
+      return
+    }
+    let flags = Int32(MSG_DONTWAIT | MSG_NOSIGNAL)
+    let result =
+      queue.count == 1
+      ? Glibc.send(descriptor, front.baseAddress, front.count, flags)
+      : sendmsg(descriptor, fillMessage(), flags)
+    // An error comes back from the ring, with everything else that is to be done about it.
+    guard result > 0 else { return sendQueued() }
+    piecesInFlight = 0
+    queue.advance(result)
+    isSendScheduled = false
+    afterSend()
+  }
+
   /// Hands the front of the queue to the ring. One send is in flight at a time, so order holds.
   func sendQueued() {
     isSendScheduled = false
-    guard sending == nil, phase == .open || phase == .lingering, let bytes = queue.front()
+    guard sending == nil, phase == .open || phase == .lingering, let front = queue.front
     else { return }
-    sending = loop.submit(self, .send(descriptor: descriptor, bytes: bytes))
+    piecesInFlight = 1
+    sending =
+      queue.count == 1
+      ? loop.submit(self, .send(descriptor: descriptor, bytes: front))
+      : loop.submit(self, .sendMessage(descriptor: descriptor, message: fillMessage()))
+  }
+
+  /// Gathers pieces from the front of the queue.
+  private func fillMessage() -> UnsafePointer<msghdr> {
+    let message = message ?? SendMessage()
+    self.message = message
+    piecesInFlight = queue.gather(into: message.pieces)
+    return message.header(pieces: piecesInFlight)
   }
 
   private func sendCompleted(_ result: Int32) {
     sending = nil
+    piecesInFlight = 0
     switch result {
     case 0...: queue.advance(Int(result))
     case -ECANCELED, -EINTR, -EAGAIN: break
     default: failed(failure("send", result))
     }
     guard !hasFailed, phase == .open || phase == .lingering else { return }
-    if queue.isEmpty { sent() } else { sendQueued() }
+    afterSend()
+  }
+
+  private func afterSend() {
+    guard !queue.isEmpty else { return sent() }
+    sendQueued()
+    if phase == .open, queue.bytes <= lowWaterBytes { onDrained?() }
   }
 
   private func sent() {
@@ -241,7 +347,7 @@ extension Socket {
     dropCallbacks()
     lingerTimer?.cancel()
     lingerTimer = nil
-    held = []
+    held.drop(keeping: 0)
     if let receiving, !isReceiveCancelled { loop.cancel(receiving) }
     if let sending { loop.cancel(sending) }
     finishClosing()
@@ -254,7 +360,7 @@ extension Socket {
     if hasFailed { return close() }
     phase = .lingering
     dropCallbacks()
-    held = []
+    held.drop(keeping: 0)
     endsWhenSent = true
     lingerTimer = loop.schedule(after: Self.lingerMax) { [self] in close() }
     if queue.isEmpty { sent() }
@@ -275,8 +381,8 @@ extension Socket {
     hasReceiveEnded = true
     if phase == .lingering { return close() }
     guard phase == .open else { return }
-    queue.drop(keepingFront: sending != nil)
-    held = []
+    queue.drop(keeping: piecesInFlight)
+    held.drop(keeping: 0)
     isEndHeld = false
     onEnd?(.failed(failure))
   }

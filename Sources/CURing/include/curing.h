@@ -36,12 +36,11 @@ int kfm_ring_enter(struct io_uring *ring, int64_t wait_ns);
 /// Moves up to `max` completions out of the ring.
 unsigned kfm_ring_drain(struct io_uring *ring, struct kfm_completion *out, unsigned max);
 
-/// A ring of `entries` (a power of two) buffers of `size` bytes in one mapping, registered as
-/// group 0; the buffers begin at `*memory`. NULL and an errno in `*failure` when it cannot be had.
-struct io_uring_buf_ring *kfm_buffers_setup(struct io_uring *ring, unsigned entries, unsigned size,
-                                            void **memory, int *failure);
+/// A ring for `entries` (a power of two) buffers, registered as group 0 and still empty. NULL and
+/// an errno in `*failure` when it cannot be had.
+struct io_uring_buf_ring *kfm_buffers_setup(struct io_uring *ring, unsigned entries, int *failure);
 
-void kfm_buffers_free(struct io_uring_buf_ring *buffers, unsigned entries, unsigned size);
+void kfm_buffers_free(struct io_uring_buf_ring *buffers, unsigned entries);
 
 static inline void kfm_sqe_link(struct io_uring_sqe *sqe) { sqe->flags |= IOSQE_IO_LINK; }
 

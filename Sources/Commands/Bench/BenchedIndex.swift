@@ -12,7 +12,9 @@ struct BenchedIndex: Sendable {
     index = try VectorIndex(
       options: .init(
         dimension: data.dimension, metric: metric, m: m, efConstruction: efConstruction))
-    _ = try add(data, 0..<rows)
+    let floats = try data.floats(0..<rows)
+    let ids = (0..<rows).map { UInt64($0) }
+    try index.add(rows: floats.span, ids: ids.span, threads: threads)
   }
 
   init(loading path: String, mapped: Bool) throws(VectorIndexError) {
@@ -21,39 +23,47 @@ struct BenchedIndex: Sendable {
 
   var count: Int { index.count }
 
-  /// Puts the rows `range` of the data in, as they come; those whose number is there stay.
-  /// Returns how many were added.
-  private func add(_ rows: RowFile, _ range: Range<Int>) throws -> Int {
+  /// Puts the rows `ids` of the data in; those whose number is there stay. Returns how many were
+  /// added.
+  func add(_ rows: RowFile, ids: [Int32], threads: Int) throws -> Int {
+    let floats = try gather(rows, ids)
+    let wide = ids.map { UInt64($0) }
+    do throws(VectorIndexError) {
+      try index.add(rows: floats.span, ids: wide.span, threads: threads)
+      return ids.count
+    } catch {
+      guard case .duplicateID = error else { throw error }
+      return try addMissing(floats, wide, rows.dimension)
+    }
+  }
+
+  private func addMissing(_ floats: [Float], _ ids: [UInt64], _ dimension: Int)
+    throws(VectorIndexError) -> Int
+  {
     var added = 0
-    var vector = [Float](repeating: 0, count: rows.dimension)
-    try rows.forEach(range) { (first, floats) throws(DatasetError) in
-      for row in 0..<(floats.count / rows.dimension) {
-        for column in 0..<rows.dimension { vector[column] = floats[row * rows.dimension + column] }
-        do throws(VectorIndexError) {
-          try index.add(vector, id: UInt64(first + row))
-          added += 1
-        } catch .duplicateID {
-          continue
-        } catch {
-          throw DatasetError("row \(first + row): \(error)")
-        }
+    for (row, id) in ids.enumerated() {
+      do throws(VectorIndexError) {
+        try index.add(floats.span.extracting(row * dimension..<(row + 1) * dimension), id: id)
+        added += 1
+      } catch {
+        guard case .duplicateID = error else { throw error }
       }
     }
     return added
   }
 
-  /// The same for single rows, in the order given.
-  func add(_ rows: RowFile, ids: [Int32], threads: Int) throws -> Int {
-    var added = 0
+  /// The rows one after the other; neighbouring ones are read together.
+  private func gather(_ rows: RowFile, _ ids: [Int32]) throws(DatasetError) -> [Float] {
+    var floats: [Float] = []
+    floats.reserveCapacity(ids.count * rows.dimension)
     var at = 0
     while at < ids.count {
-      // Neighbouring rows are read together.
       var end = at + 1
       while end < ids.count, ids[end] == ids[end - 1] + 1 { end += 1 }
-      added += try add(rows, Int(ids[at])..<Int(ids[end - 1]) + 1)
+      floats += try rows.floats(Int(ids[at])..<Int(ids[end - 1]) + 1)
       at = end
     }
-    return added
+    return floats
   }
 
   func remove(_ ids: [Int32]) -> Int {

@@ -1,21 +1,21 @@
-import Glibc
-import Synchronization
 import VectorIndex
 
 /// Queries of a data set against an index: answers in flat arrays, and what they cost.
-struct QueryRun: Sendable {
+struct QueryRun {
   struct Result {
     /// k a query, nearest first; −1 and infinity where fewer were found.
     var ids: [Int32]
     var distances: [Float]
     var wallSeconds: Double
     var cpuSeconds: Double
-    /// Of each query alone, in order of the queries; empty in a batch.
+    /// Nanoseconds of each query alone, in order of the queries; empty in a batch.
     var latencies: [Int64]
   }
 
-  let index: BenchedIndex
-  let queries: [[Float]]
+  let index: VectorIndex
+  /// One after the other.
+  let queries: [Float]
+  let count: Int
   let k: Int
   let ef: Int
 
@@ -23,78 +23,58 @@ struct QueryRun: Sendable {
   /// - Parameter allow: one byte a row, 1 for those that may be returned; the mask is made anew
   ///   for every query, as a caller would who has a new one each time.
   func single(allow: [UInt8]? = nil) throws(VectorIndexError) -> Result {
-    let answers = AnswerBuffer(queries: queries.count, k: k)
-    var latencies = [Int64](repeating: 0, count: queries.count)
+    let dimension = index.options.dimension
+    var found = [Neighbour](repeating: Self.nothing, count: count * k)
+    var counts = [Int](repeating: 0, count: count)
+    var latencies = [Int64](repeating: 0, count: count)
+    var room = [Neighbour](repeating: Self.nothing, count: k)
+    var results = room.mutableSpan
     let watch = StopWatch()
     var before = StopWatch.monotonic()
-    for number in queries.indices {
-      try answer(number, allow: allow, into: answers)
+    for query in 0..<count {
+      let filter = allow.map { SearchFilter.allowing(IDBitmap(bytes: $0.span)) }
+      let answers = try index.search(
+        queries.span.extracting(query * dimension..<(query + 1) * dimension), ef: ef,
+        filter: filter, into: &results)
+      for rank in 0..<answers { found[query * k + rank] = results[rank] }
+      counts[query] = answers
       let now = StopWatch.monotonic()
-      latencies[number] = now - before
+      latencies[query] = now - before
       before = now
     }
-    return result(answers, watch, latencies)
+    return result(found, counts, watch, latencies)
   }
 
   /// All queries at once, on `threads` threads.
   func batch(threads: Int) throws(VectorIndexError) -> Result {
-    let answers = AnswerBuffer(queries: queries.count, k: k)
-    let failure = Mutex<VectorIndexError?>(nil)
+    var found = [Neighbour](repeating: Self.nothing, count: count * k)
+    var counts = [Int](repeating: 0, count: count)
     let watch = StopWatch()
-    WorkerThreads.run(threads) { part in
-      do throws(VectorIndexError) {
-        for number in WorkerThreads.share(part, of: threads, count: queries.count) {
-          try answer(number, allow: nil, into: answers)
-        }
-      } catch {
-        failure.withLock { $0 = error }
+    var results = found.mutableSpan
+    var filled = counts.mutableSpan
+    try index.search(
+      batch: queries.span.extracting(first: count * index.options.dimension), k: k, ef: ef,
+      threads: threads, into: &results, counts: &filled)
+    return result(found, counts, watch, [])
+  }
+
+  private static let nothing = Neighbour(id: 0, distance: .infinity)
+
+  private func result(
+    _ found: [Neighbour], _ counts: [Int], _ watch: StopWatch, _ latencies: [Int64]
+  ) -> Result {
+    let (wall, cpu) = (watch.wallSeconds, watch.cpuSeconds)
+    var result = Result(
+      ids: [Int32](repeating: -1, count: count * k),
+      distances: [Float](repeating: .infinity, count: count * k), wallSeconds: wall,
+      cpuSeconds: cpu, latencies: latencies)
+    for query in 0..<count {
+      for rank in query * k..<query * k + counts[query] {
+        result.ids[rank] = Int32(truncatingIfNeeded: found[rank].id)
+        result.distances[rank] = found[rank].distance
       }
     }
-    let result = result(answers, watch, [])
-    if let failure = failure.withLock({ $0 }) { throw failure }
     return result
-  }
-
-  private func answer(_ number: Int, allow: [UInt8]?, into answers: AnswerBuffer)
-    throws(VectorIndexError)
-  {
-    let found: [Neighbour]
-    if let allow {
-      found = try index.index.search(
-        queries[number], k: k, ef: ef, filter: .allowing(IDBitmap(bytes: allow.span)))
-    } else {
-      found = try index.index.search(queries[number], k: k, ef: ef)
-    }
-    for (rank, neighbour) in found.enumerated() {
-      answers.ids[number * k + rank] = Int32(truncatingIfNeeded: neighbour.id)
-      answers.distances[number * k + rank] = neighbour.distance
-    }
-  }
-
-  private func result(_ answers: AnswerBuffer, _ watch: StopWatch, _ latencies: [Int64]) -> Result {
-    let (wall, cpu) = (watch.wallSeconds, watch.cpuSeconds)
-    return Result(
-      ids: Array(answers.ids), distances: Array(answers.distances), wallSeconds: wall,
-      cpuSeconds: cpu, latencies: latencies)
-  }
-}
-
-/// Room for the answers of all queries; threads write to parts of their own.
-private final class AnswerBuffer: @unchecked Sendable {
-  // Sendable because no two threads are given the same query.
-  let ids: UnsafeMutableBufferPointer<Int32>
-  let distances: UnsafeMutableBufferPointer<Float>
-
-  init(queries: Int, k: Int) {
-    ids = .allocate(capacity: queries * k)
-    ids.initialize(repeating: -1)
-    distances = .allocate(capacity: queries * k)
-    distances.initialize(repeating: .infinity)
-  }
-
-  deinit {
-    ids.deallocate()
-    distances.deallocate()
   }
 }
 

@@ -7,7 +7,8 @@ import VectorIndex
 struct VecServeSession {
   private struct Opened {
     var data: VectorDataset
-    var queries: [[Float]]
+    /// One after the other.
+    var queries: [Float]
   }
 
   private var opened: Opened?
@@ -20,7 +21,8 @@ struct VecServeSession {
     static let k = 1...65_536
     static let ef = 1...1_048_576
     static let rows = 0...VectorIndex.rowsMax
-    static let threads = 1...WorkerThreads.countMax
+    /// A typing error must not start a million.
+    static let threads = 1...256
   }
 
   mutating func answer(_ line: [UInt8]) -> JSON {
@@ -60,10 +62,7 @@ struct VecServeSession {
 
   private mutating func open(_ request: VecServeRequest) throws -> JSONObject {
     let data = try VectorDataset(directory: request.path("data"))
-    let flat = try data.queries.floats(0..<data.queries.count)
-    let queries = (0..<data.queries.count).map {
-      Array(flat[$0 * data.dimension..<($0 + 1) * data.dimension])
-    }
+    let queries = try data.queries.floats(0..<data.queries.count)
     opened = Opened(data: data, queries: queries)
     // Other rows or queries for the same index are welcome; vectors of another kind are not.
     if let options = benched?.index.options,
@@ -73,7 +72,7 @@ struct VecServeSession {
     }
     return [
       "n": .int(Int64(data.base.count)), "d": .int(Int64(data.dimension)),
-      "nq": .int(Int64(queries.count)),
+      "nq": .int(Int64(data.queries.count)),
     ]
   }
 
@@ -162,10 +161,14 @@ struct VecServeSession {
 
   private func run(_ request: VecServeRequest) throws -> QueryRun {
     let (data, index) = (try data(), try index())
-    let wanted = try request.integer("nq", in: Limit.rows, default: data.queries.count)
+    let all = data.data.queries.count
+    let wanted = min(all, try request.integer("nq", in: Limit.rows, default: all))
     let k = try request.integer("k", in: Limit.k, default: 10)
     let ef = try request.integer("ef", in: Limit.ef, default: 64)
-    return QueryRun(index: index, queries: Array(data.queries.prefix(wanted)), k: k, ef: ef)
+    guard data.data.dimension == index.index.options.dimension else {
+      throw VecServeError("the index holds vectors of another dimension than the data set")
+    }
+    return QueryRun(index: index.index, queries: data.queries, count: wanted, k: k, ef: ef)
   }
 
   private func search(_ request: VecServeRequest) throws -> JSONObject {
@@ -194,7 +197,7 @@ struct VecServeSession {
     }
     var answer: JSONObject = [
       "wall_s": .double(result.wallSeconds), "cpu_s": .double(result.cpuSeconds),
-      "nq": .int(Int64(run.queries.count)),
+      "nq": .int(Int64(run.count)),
     ]
     if !result.latencies.isEmpty {
       answer["p50_us"] = .double(result.latency(0.5))

@@ -10,6 +10,7 @@ package struct CommandTable {
       + [TopicsListCommand.definition, TopicsTailCommand.definition, LagCommand.definition]
       + [PacksListCommand.definition, PacksNewCommand.definition, PacksValidateCommand.definition]
       + [ConfigCommand.check, ConfigCommand.show, ConfigCommand.schema]
+      + [EchoServerCommand.definition]
       + [LoadCommand.definition, DoctorCommand.definition, VersionCommand.definition]
       + [
         AppendBenchCommand.definition,
