@@ -69,7 +69,6 @@ final class DirectCommits {
   /// Memory kept for readers at the end, oldest first.
   private var kept: [(log: PartitionLog, chunk: TailChunk)] = []
   private var keptBytes = 0
-  private var closingKept = 0
 
   /// Asks for a segment's beginning to be put on the journal; then `settled`.
   var record: (Segment, PartitionLog) -> Void = { _, _ in }
@@ -200,15 +199,11 @@ final class DirectCommits {
   private func keep(_ chunk: TailChunk, of log: PartitionLog) {
     kept.append((log, chunk))
     keptBytes += chunk.memory.count
-    while keptBytes > LogLimits.directBytesKept, closingKept < kept.count {
-      let (log, chunk) = kept[closingKept]
-      closingKept += 1
+    while keptBytes > LogLimits.directBytesKept, !kept.isEmpty {
+      let (log, chunk) = kept.removeFirst()
       keptBytes -= chunk.memory.count
       log.dropDirect(chunk)
     }
-    guard closingKept >= 64 || closingKept == kept.count else { return }
-    kept.removeFirst(closingKept)
-    closingKept = 0
   }
 
   // MARK: Giving up
