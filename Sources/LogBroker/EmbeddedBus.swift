@@ -25,6 +25,7 @@ package final class EmbeddedBus: MessageBus {
   private let reader: LogReader
   private let batches = OutgoingPool()
   private let directBytesMin: Int
+  let groups: GroupRegistry
   package let metrics: LogMetrics
 
   /// Opens the log in a data directory, which is made when it is not there, and takes its lock.
@@ -47,9 +48,13 @@ package final class EmbeddedBus: MessageBus {
     lock = opened.lock
     directBytesMin = options.limits.directBytesMin
     table = opened.table
-    let files = SegmentFiles(storage: options.storage)
+    groups = GroupRegistry(
+      table, firstGeneration: UInt64(clamping: options.loop.clock.wall().microseconds))
+    let files = SegmentFiles(
+      storage: options.storage, recycledMax: options.limits.recycledFilesMax)
     pipeline = CommitPipeline(opened, options, files: files)
-    reader = LogReader(files: files, loop: options.loop) { [logger, metrics] log, reason in
+    reader = LogReader(files: files, loop: options.loop, metrics: options.metrics) {
+      [logger, metrics] log, reason in
       guard log.damage == nil else { return }
       log.damage = reason
       metrics.reportDamage(log, reason, logger)
@@ -93,7 +98,9 @@ package final class EmbeddedBus: MessageBus {
   ) {
     do throws(BusError) {
       let (bytes, durability) = try admit(batches)
-      if bytes >= directBytesMin, batches.count == 1, durability == .persisted {
+      if bytes >= directBytesMin, batches.count == 1, durability == .persisted,
+        table.log(batches[0].target).deduplication == nil
+      {
         return pipeline.add(encoded(batches[0], bytes: bytes, completion: completion))
       }
       pipeline.add(
@@ -112,7 +119,7 @@ package final class EmbeddedBus: MessageBus {
 
   /// Appends `batch`, which holds at least one message, to one partition; `completion` gets the
   /// offset of its first once it is durable. In order with `append`. The batch is the log's from
-  /// here on. What is large (`LogLimits.directBytesMin`) is written once, straight to its segment.
+  /// here on. Topics with a deduplication window refuse it. What is large (`LogLimits.directBytesMin`) is written once, straight to its segment.
   package func publish(
     _ batch: OutgoingBatch, to target: TopicPartition,
     completion: @escaping (Result<UInt64, BusError>) -> Void
@@ -123,6 +130,9 @@ package final class EmbeddedBus: MessageBus {
       guard table.contains(target) else { throw .unknownPartition }
       let log = table.log(target)
       if let reason = log.damage { throw .damaged(reason) }
+      if log.deduplication != nil {
+        throw .unavailable("the topic has a deduplication window; use append")
+      }
       let durability = table.durability(of: target.topic)
       let isDirect = batch.frameLength >= directBytesMin && durability == .persisted
       let bytes =
@@ -179,6 +189,28 @@ package final class EmbeddedBus: MessageBus {
     return (bytes, bytes == 0 ? .persisted : durability)
   }
 
+  /// Takes the records below `offset` away, durably: polls for them are answered `belowStart` from
+  /// then on. One beyond the end means all there are. `completion` gets the first offset there is.
+  /// Whole segment files go with the next checkpoint.
+  package func deleteRecords(
+    of target: TopicPartition, upTo offset: UInt64,
+    completion: @escaping (Result<UInt64, BusError>) -> Void
+  ) {
+    if let refusal = pipeline.refusal ?? (table.contains(target) ? nil : .unknownPartition) {
+      return loop.enqueue { completion(.failure(refusal)) }
+    }
+    let log = table.log(target)
+    pipeline.cut(log, to: offset) { completion($0.map { log.firstOffset }) }
+  }
+
+  /// Looks now what retention takes away; it is also looked at regularly, and when a segment has
+  /// been filled.
+  package func applyRetention() { pipeline.retention?.run() }
+
+  package func firstOffset(of target: TopicPartition) -> UInt64 {
+    table.existing(target)?.firstOffset ?? 0
+  }
+
   // MARK: Reading
 
   package func poll(
@@ -191,6 +223,11 @@ package final class EmbeddedBus: MessageBus {
       return loop.enqueue { completion(.failure(.unavailable("the log is closed"))) }
     }
     reader.poll(request, table.log(request.target), completion: completion)
+  }
+
+  /// A reader of one partition whose hold on memory is bounded by itself.
+  package func makeReader(of target: TopicPartition) -> PartitionReader {
+    PartitionReader(self, target, clock: loop.clock, metrics: metrics)
   }
 
   package func watch(_ target: TopicPartition, _ body: @escaping () -> Void) -> any Cancellable {

@@ -19,6 +19,13 @@ package struct LogLimits: Sendable, Hashable {
   package static let readBuffersKept = 8
   /// Memory of direct writes that is kept for readers at the end.
   package static let directBytesKept = 4 << 20
+  /// Memory that readers hold of what was read from segments, all of them together.
+  package static let leasedBytesMax = 256 << 20
+  /// The same for one `PartitionReader`, and how long it may hold a piece of it.
+  package static let leaseBytesMax = 16 << 20
+  package static let leaseTimeMax = Nanoseconds.seconds(30)
+  /// Message ids that a partition with a deduplication window remembers.
+  package static let deduplicationIDsMax = 65_536
   /// A sparse index has an entry about every so many bytes.
   package static let indexIntervalBytes = 64 << 10
   /// Segment files kept open.
@@ -43,6 +50,11 @@ package struct LogLimits: Sendable, Hashable {
   package var directWindowBytes = 16 << 20
   /// Direct writes since the last checkpoint that ask for the next: what recovery has to read.
   package var directCheckpointBytes = 64 << 20
+
+  /// How often it is looked what retention takes away by age.
+  package var retentionInterval = Nanoseconds.seconds(60)
+  /// Files of deleted segments that are kept for new ones.
+  package var recycledFilesMax = 8
 
   package init() {}
 }

@@ -34,6 +34,7 @@ struct NodeMetricSources {
     counter(
       "kfm_log_disk_full_refusals_total", "Appends refused for want of space.",
       log.diskFullRefusals)
+    registerLog(with: collector)
     counter("kfm_turn_takeovers_total", "Turns resumed with a step cut short.", engine.takeovers)
     counter("kfm_append_retries_total", "Journal appends made again.", engine.appendRetries)
     counter("kfm_memory_retrievals_total", "Questions to knowledge.", memory.retrievals)
@@ -43,6 +44,37 @@ struct NodeMetricSources {
       [MetricSample([], Double(engine.turnsRunning.value))]
     }
     ProcessMetrics.register(with: collector, started: startedAt)
+  }
+
+  private func registerLog(with collector: MetricsCollector) {
+    func counter(_ name: String, _ help: String, _ source: Counter) {
+      collector.counter(MetricDescription(name, help)) { [MetricSample([], Double(source.value))] }
+    }
+    func gauge(_ name: String, _ help: String, _ source: Gauge) {
+      collector.gauge(MetricDescription(name, help)) { [MetricSample([], Double(source.value))] }
+    }
+    counter(
+      "kfm_log_deleted_records_total", "Records that retention or a cut took away.",
+      log.deletedRecords)
+    counter(
+      "kfm_log_deleted_bytes_total", "Bytes of segment files that were deleted.",
+      log.deletedBytes)
+    counter(
+      "kfm_log_clock_jumps_total", "Jumps of the clock that stopped deleting by age.",
+      log.clockJumps)
+    counter(
+      "kfm_log_offset_gaps_total", "Partitions that skipped offsets after a power loss.",
+      log.offsetGaps)
+    counter(
+      "kfm_log_leases_exceeded_total", "Polls refused because readers held too much or too long.",
+      log.leasesExceeded)
+    gauge("kfm_log_leased_bytes", "Bytes read from segments that readers hold.", log.leasedBytes)
+    gauge(
+      "kfm_log_unsynced_bytes", "Acknowledged on replicated topics and not synced yet.",
+      log.unsyncedBytes)
+    gauge(
+      "kfm_log_retention_suspended", "1 while nothing expires by age because the clock jumped.",
+      log.retentionSuspended)
   }
 
   private func registerProviders(with collector: MetricsCollector) {

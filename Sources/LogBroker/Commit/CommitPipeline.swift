@@ -15,6 +15,10 @@ final class CommitPipeline {
   private let flusher: SegmentFlusher
   private let checkpointer: Checkpointer
   private let directs: DirectCommits
+  private(set) var retention: RetentionTask?
+  private var isRetentionDue = false
+  /// Files wait for a checkpoint that no longer names them.
+  private var isDeletionDue = false
 
   private(set) var offsets: GroupOffsets
   private var pending = PendingCommits()
@@ -66,8 +70,16 @@ final class CommitPipeline {
       files: files, flusher: flusher, limits: limits, metrics: metrics,
       lastID: table.all.reduce(0) { $1.segments.reduce($0) { max($0, $1.id) } })
     connectDirects()
+    flusher.onRoll = { [weak self] in self?.isRetentionDue = true }
+    retention = RetentionTask(options, table: table, clock: ClockGuard(opened.clock)) {
+      [weak self] offset, log in self?.cut(log, to: offset) { _ in }
+    }
+    flusher.stamp = { [weak self] in self?.retention?.stamp ?? 0 }
     loop.beforeSleep { [weak self] in self?.commitPending() }
-    loop.enqueue { [weak self] in self?.flushRecovered() }
+    loop.enqueue { [weak self] in
+      self?.flushRecovered()
+      self?.retention?.start()
+    }
   }
 
   /// Bytes that the frames of one append may take: it is one group, in one journal file.
@@ -83,6 +95,17 @@ final class CommitPipeline {
       return .unavailable("\(pending.bytes) bytes wait for the disk already")
     }
     return nil
+  }
+
+  /// Records of `log` below `offset` go; nothing happens when the log takes nothing any more.
+  func cut(
+    _ log: PartitionLog, to offset: UInt64,
+    completion: @escaping (Result<Void, BusError>) -> Void
+  ) {
+    add(
+      .init(
+        work: .cut(min(offset, log.endOffset), log), bytes: GroupWriter.cutLength,
+        completion: { completion($0.map { _ in }) }))
   }
 
   /// Takes an entry that may be committed; it goes with the next group.
@@ -106,6 +129,7 @@ extension CommitPipeline {
   /// end of every turn of the loop: what failed to start is looked at again after any event.
   private func commitPending() {
     syncIfDue()
+    tidyIfDue()
     guard !pending.isEmpty, fence == nil else { return }
     if stall != nil { return isCommitting ? () : retryStalled() }
     var most = Int.max
@@ -125,6 +149,13 @@ extension CommitPipeline {
     isCommitting = true
     buffer.reserve(length + LogLimits.blockBytes)
     let group = encode(entries, at: place)
+    guard !group.writer.isEmpty else {
+      // Nothing but duplicates.
+      isCommitting = false
+      for (entry, firsts) in zip(entries, group.firsts) { entry.completion(.success(firsts)) }
+      loop.enqueue { [weak self] in self?.commitPending() }
+      return
+    }
     journal.commit(group.writer, at: place, isSynced: group.isSynced) { [weak self] result in
       self?.committed(group, isFirst: place.isFirst, result)
     }
@@ -140,10 +171,7 @@ extension CommitPipeline {
     let firsts = entries.map { entry -> [UInt64] in
       switch entry.work {
       case .append(let batches):
-        return batches.map { batch in
-          let log = table.log(batch.target)
-          return batch.records.isEmpty ? log.mintedOffset : writer.add(batch, to: log, now: now)
-        }
+        return batches.map { add($0, to: &writer, now: now) }
       case .batch(let batch, let log):
         return [writer.add(batch, to: log, now: now)]
       case .offset(let offset, let log):
@@ -157,10 +185,26 @@ extension CommitPipeline {
         return []
       }
     }
-    writer.finish()
+    if !writer.isEmpty { writer.finish() }
     return Group(
       entries: entries, firsts: firsts, writer: writer, reservations: reservations,
       isSynced: entries[0].durability == .persisted || !reservations.isEmpty)
+  }
+
+  /// Adds what of the batch is new; returns where its first record is, or will be.
+  private func add(
+    _ batch: PartitionBatch, to writer: inout GroupWriter, now: UInt64
+  ) -> UInt64 {
+    let log = table.log(batch.target)
+    guard !batch.records.isEmpty else { return log.mintedOffset }
+    guard log.deduplication != nil else { return writer.add(batch, to: log, now: now) }
+    log.deduplication!.forget(now: max(now, log.lastTime))
+    let (fresh, first) = log.deduplication!.stage(batch.records, base: log.mintedOffset)
+    metrics.duplicates.add(batch.records.count - fresh.count)
+    if !fresh.isEmpty {
+      _ = writer.add(PartitionBatch(batch.target, fresh), to: log, now: now)
+    }
+    return first
   }
 
   /// What has to be durable before records of these entries may be acknowledged without a sync.
@@ -168,13 +212,18 @@ extension CommitPipeline {
     for entries: [PendingCommits.Entry]
   ) -> [(PartitionLog, OffsetReservation)] {
     var ends: [(log: PartitionLog, end: UInt64)] = []
-    for case .append(let batches) in entries.lazy.map(\.work) {
-      for batch in batches where !batch.records.isEmpty {
-        let log = table.log(batch.target)
-        guard log.settings.durability == .replicated else { continue }
-        let index = ends.firstIndex { $0.log === log } ?? ends.count
-        if index == ends.count { ends.append((log, log.mintedOffset)) }
-        ends[index].end += UInt64(batch.records.count)
+    func count(_ records: Int, of log: PartitionLog) {
+      guard records > 0, log.settings.durability == .replicated else { return }
+      let index = ends.firstIndex { $0.log === log } ?? ends.count
+      if index == ends.count { ends.append((log, log.mintedOffset)) }
+      ends[index].end += UInt64(records)
+    }
+    for entry in entries {
+      switch entry.work {
+      case .append(let batches):
+        for batch in batches { count(batch.records.count, of: table.log(batch.target)) }
+      case .batch(let batch, let log): count(Int(batch.count), of: log)
+      case .offset, .segment, .cut: break
       }
     }
     return ends.compactMap { log, end in
@@ -200,7 +249,10 @@ extension CommitPipeline {
       if group.writer.end <= Self.bufferKept { buffer.shrink(to: Self.bufferKept) }
       if isFirst, journal.awaitsCheckpoint { startCheckpoint() }
     case .failure(let failure):
-      for frame in group.writer.frames { frame.log.rollBack() }
+      for frame in group.writer.frames {
+        frame.log.rollBack()
+        frame.log.deduplication?.discard()
+      }
       handle(failure, log: nil, ofCheckpoint: false)
       fail(group.entries)
     }
@@ -213,13 +265,19 @@ extension CommitPipeline {
     for frame in group.writer.frames {
       frame.log.append(
         bytes.slice(frame.range), base: frame.base, count: frame.count, time: frame.time)
+      frame.log.deduplication?.commit(time: frame.time)
       metrics.records.add(Int(frame.count))
     }
     for case .offset(let offset, let log) in group.entries.lazy.map(\.work) {
       offsets.raise(log.offsetKey(group: offset.group), to: offset.offset)
     }
     for (log, reservation) in group.reservations { log.reservation = reservation }
-    for case .cut(let offset, let log) in group.entries.lazy.map(\.work) { log.cut(to: offset) }
+    for case .cut(let offset, let log) in group.entries.lazy.map(\.work) {
+      let before = log.recordCount
+      log.cut(to: offset)
+      metrics.deletedRecords.add(before - log.recordCount)
+      isDeletionDue = isDeletionDue || !log.cutSegments.isEmpty
+    }
     metrics.commits.add()
     metrics.journalBytes.add(group.writer.end - LogLimits.blockBytes)
   }
@@ -356,6 +414,17 @@ extension CommitPipeline {
     for log in table.all where log.unflushedBytes >= limits.flushBytes { flush(log) }
   }
 
+  private func tidyIfDue() {
+    if isRetentionDue, onClosed == nil, !isClosed, fence == nil {
+      isRetentionDue = false
+      retention?.run()
+    }
+    if isDeletionDue, !checkpointer.isRunning, stall == nil {
+      isDeletionDue = false
+      startCheckpoint()
+    }
+  }
+
   private func flush(_ log: PartitionLog) {
     flusher.flush(log) { [weak self] result in
       guard let self else { return }
@@ -378,6 +447,7 @@ extension CommitPipeline {
     directs.uncheckpointedBytes = 0
     checkpointer.run(
       releasing: generation, isFinal: isQuiet, offsets: { [self] in offsets },
+      clock: { [self] in retention?.clock.anchor },
       completion: { [weak self] result in
         if case .failure = result { self?.directs.uncheckpointedBytes += written }
         self?.checkpointed(generation, result)
@@ -489,6 +559,7 @@ extension CommitPipeline {
     onClosed = nil
     stall?.timer?.cancel()
     syncTimer?.cancel()
+    retention?.stop()
     failPending()
     journal.close()
     files.closeAll()

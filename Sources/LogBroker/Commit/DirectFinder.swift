@@ -28,6 +28,7 @@ struct DirectFinder {
     let segment = Segment(base: record.base, directory: log.directory, size: 0, id: record.id)
     segment.isRecording = true
     segment.isRecorded = true
+    segment.chainBefore = log.chain
     log.segments.append(segment)
   }
 

@@ -110,8 +110,9 @@ final class DirectCommits {
       last?.range.upperBound ?? GroupWriter.roundedToBlock(log.segments.last?.size ?? 0)
     let time = max(now, last?.time ?? log.lastTime)
     lastID = max(now, lastID + 1)
+    let chain = last?.checksum ?? log.chain
     let segment = try flusher.directSegment(
-      log, end: end, length: length, base: base, id: lastID)
+      log, end: end, length: length, base: base, chain: chain, id: lastID)
     let file = try files.openDirect(segment)
     let start =
       last?.segment === segment
@@ -123,7 +124,7 @@ final class DirectCommits {
       partition: UInt32(log.target.partition), bodyLength: batch.bodyLength, index: 0)
     header.isDirect = true
     header.isLast = true
-    header.previous = last?.checksum ?? log.chain
+    header.previous = chain
     header.unsettled = UInt32(clamping: base - log.endOffset)
     let write = DirectWrite(
       batch, segment, range: start..<start + length, base: base, time: time,
@@ -185,7 +186,7 @@ final class DirectCommits {
         base: write.base, count: write.batch.count, time: write.time, position: 0)
       let chunk = log.appendDirect(
         memory, frame, in: write.segment, at: write.range.lowerBound,
-        end: write.range.upperBound, owner: write.batch)
+        end: write.range.upperBound, owner: write.batch, stamp: flusher.stamp())
       keep(chunk, of: log)
       uncheckpointedBytes += write.range.count
       metrics.records.add(Int(write.batch.count))

@@ -24,6 +24,10 @@ final class PartitionLog {
   private(set) var gaps: [Range<UInt64>] = []
   /// Offsets that may be given out without a sync.
   var reservation: OffsetReservation?
+  /// Of message ids, where the topic has one.
+  var deduplication: DeduplicationWindow?
+  /// Retention has asked for a cut here.
+  var askedCut: UInt64 = 0
   /// Segments that are cut off, and whose files are there until a checkpoint no longer names them.
   var cutSegments: [Segment] = []
   /// The offset the next record gets.
@@ -65,6 +69,10 @@ final class PartitionLog {
 
   init(target: TopicPartition, topicNumber: UInt16, settings: TopicSettings) {
     self.settings = settings
+    if let window = settings.deduplicationWindow {
+      deduplication = DeduplicationWindow(
+        span: UInt64(clamping: window.microseconds), idsMax: LogLimits.deduplicationIDsMax)
+    }
     self.target = target
     self.topicNumber = topicNumber
     directory = "log/\(target.topic.path)/\(target.partition)"
@@ -88,8 +96,12 @@ final class PartitionLog {
     announced = saved.segments.filter { $0.base > saved.end }.map {
       SegmentRecord(base: $0.base, id: $0.id)
     }
-    segments = saved.segments.filter { $0.base <= saved.end }.map {
-      Segment(base: $0.base, directory: directory, size: $0.size, id: $0.id)
+    segments = saved.segments.filter { $0.base <= saved.end }.map { saved in
+      let segment = Segment(base: saved.base, directory: directory, size: saved.size, id: saved.id)
+      segment.firstTime = saved.firstTime
+      segment.openedAt = saved.openedAt
+      segment.writtenAt = saved.writtenAt
+      return segment
     }
     for segment in segments {
       segment.isRecording = true
@@ -141,7 +153,7 @@ final class PartitionLog {
   /// Adds a frame that is durable in its segment, up to `end`; `owner` keeps its memory.
   func appendDirect(
     _ frame: UnsafeMutableRawBufferPointer, _ place: TailChunk.Frame, in segment: Segment,
-    at position: Int, end: Int, owner: AnyObject
+    at position: Int, end: Int, owner: AnyObject, stamp: UInt64
   ) -> TailChunk {
     precondition(
       place.base == endOffset && unflushedBytes == 0, "records of \(directory) would not be dense")
@@ -158,6 +170,7 @@ final class PartitionLog {
     flushedChain = chain
     segment.index.note(
       base: place.base, time: place.time, position: position, length: frame.count)
+    segment.noteTime(place.time, stamp: stamp)
     segment.size = end
     return chunk
   }
@@ -191,18 +204,43 @@ final class PartitionLog {
     mintedOffset = base
   }
 
+  /// Whether a record written at the time `stamp` (µs) begins the next segment.
+  func isFull(_ segment: Segment, _ limits: LogLimits, stamp: UInt64) -> Bool {
+    if segment.isDamaged || segment.isClosed { return true }
+    if segment.size >= settings.segmentBytes ?? limits.segmentBytesMax { return true }
+    guard let age = settings.segmentAge, segment.size > 0 else { return false }
+    return stamp > segment.openedAt && segment.openedAt > 0
+      && stamp - segment.openedAt > UInt64(clamping: age.microseconds)
+  }
+
   /// Records below `offset` are no longer there for readers.
   func cut(to offset: UInt64) {
     guard offset > firstOffset else { return }
     firstOffset = min(offset, endOffset)
     gaps.removeAll { $0.upperBound <= firstOffset }
     while segments.count > 1, segments[1].base <= firstOffset {
-      cutSegments.append(segments.removeFirst())
+      dropFirst(end: segments[1].base, chain: segments[1].chainBefore)
     }
     // One with direct writes stays: whoever recovers has to find it the same.
-    if segments.count == 1, segments[0].id == 0, flushedEnd <= firstOffset, !isFlushing {
-      cutSegments.append(segments.removeFirst())
+    if segments.count == 1, segments[0].size > 0, segments[0].id == 0, flushedEnd <= firstOffset,
+      !isFlushing, !tail.contains(where: { $0.place != nil })
+    {
+      dropFirst(end: flushedEnd, chain: flushedChain)
     }
+  }
+
+  /// What ends at `end` needs no sync any more.
+  private func dropFirst(end: UInt64, chain: UInt32) {
+    cutSegments.append(segments.removeFirst())
+    guard syncedEnd < end else { return }
+    syncedEnd = end
+    syncedChain = chain
+    syncedTime = max(syncedTime, min(flushedTime, lastTime))
+  }
+
+  func takeCutSegments() -> [Segment] {
+    defer { cutSegments = [] }
+    return cutSegments
   }
 
   /// Chunks double from 4 to 64 KiB: most partitions hold little.
@@ -221,14 +259,15 @@ final class PartitionLog {
     chunk.place.map { $0.position + chunk.flushed } ?? segment.size
   }
 
-  /// `chunk` has been written to `segment` up to `end`.
-  func didFlush(_ chunk: TailChunk, to segment: Segment, upTo end: Int) {
+  /// `chunk` has been written to `segment` up to `end`, at the time `stamp` (µs).
+  func didFlush(_ chunk: TailChunk, to segment: Segment, upTo end: Int, stamp: UInt64) {
     let start = flushPosition(chunk, in: segment) - chunk.flushed
     for (index, frame) in chunk.frames.enumerated()
     where frame.position >= chunk.flushed && frame.position < end {
       segment.index.note(
         base: frame.base, time: frame.time, position: start + frame.position,
         length: chunk.frameEnd(index) - frame.position)
+      segment.noteTime(frame.time, stamp: stamp)
       flushedEnd = frame.base + UInt64(frame.count)
       flushedTime = frame.time
       flushedChain = chunk.checksum(index)

@@ -16,11 +16,16 @@ final class Segment {
   var isNew = false
   /// Nothing more is added to it.
   var isClosed = false
-  /// Append times of its first and last record, µs; 0 while it is empty.
+  /// Append time of its first record, µs; 0 while it is empty.
   var firstTime: UInt64 = 0
-  var lastTime: UInt64 = 0
+  /// When its first and its last record were written, µs, for ages (`ClockGuard.stamp`); 0 while
+  /// that is not known.
+  var openedAt: UInt64 = 0
+  var writtenAt: UInt64 = 0
   /// Shorter than it was, or gone: nothing is added to it.
   var isDamaged = false
+  /// Header checksum of the frame before its first.
+  var chainBefore: UInt32 = 0
   /// For direct writes, while it is open.
   var directFile: (any LoopFile)?
   /// The journal is about to know of it.
@@ -40,6 +45,18 @@ final class Segment {
 
   /// Whether a checkpoint may name it though it is empty.
   var isSettled: Bool { id != 0 && isRecorded && isNamed }
+  /// Polls that read it at this moment.
+  var readers = 0
+  /// Its file is gone or has become another's.
+  var isGone = false
+
+  /// Records from this append time on were added now.
+  func noteTime(_ time: UInt64, stamp: UInt64) {
+    if firstTime == 0 { firstTime = time }
+    if openedAt == 0 { openedAt = stamp }
+    writtenAt = stamp
+  }
+
   var isDirty: Bool { size > syncedSize }
 
   /// 20 digits, so that names sort as numbers do.

@@ -3,8 +3,16 @@ final class SegmentFiles {
   private let storage: any LoopStorage
   private var opened: [Segment] = []
   private var openedDirect: [Segment] = []
+  /// Files of deleted segments, to be used again. What stands in them is of no account: a segment is
+  /// read up to its size only.
+  private var recycled: [Int] = []
+  private let recycledMax: Int
 
-  init(storage: any LoopStorage) { self.storage = storage }
+  /// - Parameter recycledMax: files of deleted segments to keep for new ones.
+  init(storage: any LoopStorage, recycledMax: Int) {
+    self.storage = storage
+    self.recycledMax = recycledMax
+  }
 
   /// Whether files wait for a checkpoint's sync in such number that none can be closed.
   var isCrowded: Bool { opened.count >= LogLimits.openFilesMax * 2 }
@@ -13,7 +21,9 @@ final class SegmentFiles {
   func open(_ segment: Segment) throws(StorageFailure) -> any LoopFile {
     if let file = segment.file { return file }
     if opened.count >= LogLimits.openFilesMax { closeOldest() }
-    let file = try storage.openLoopFile(segment.path, segment.isNew ? .create : .write)
+    let file =
+      try segment.isNew
+      ? create(segment) : storage.openLoopFile(segment.path, .write)
     segment.isNew = false
     segment.file = file
     opened.append(segment)
@@ -24,7 +34,8 @@ final class SegmentFiles {
   func openDirect(_ segment: Segment) throws(StorageFailure) -> any LoopFile {
     if let file = segment.directFile { return file }
     if openedDirect.count >= LogLimits.openDirectFilesMax { closeDirect(openedDirect[0]) }
-    let file = try storage.openDirectFile(segment.path, segment.isNew ? .create : .write)
+    let isFresh = segment.isNew && !reuse(for: segment)
+    let file = try storage.openDirectFile(segment.path, isFresh ? .create : .write)
     segment.isNew = false
     segment.directFile = file
     openedDirect.append(segment)
@@ -45,6 +56,46 @@ final class SegmentFiles {
     segment.needsTruncation = false
     return file
   }
+
+  /// Deletes the file of a segment that no checkpoint names any more. That it stays after a failure
+  /// or a crash does no harm: the checkpoint says what was to go, and the next start tries again.
+  func remove(_ segment: Segment) {
+    precondition(!segment.isGone, "a segment is removed once")
+    segment.isGone = true
+    opened.removeAll { $0 === segment }
+    close(segment)
+    closeDirect(segment)
+    if recycle(segment) { return }
+    try? storage.remove(segment.path)
+  }
+
+  /// Keeps the file for a new segment, unless a read is still under way.
+  private func recycle(_ segment: Segment) -> Bool {
+    guard segment.readers == 0,
+      let slot = (0..<recycledMax).first(where: { !recycled.contains($0) })
+    else { return false }
+    do throws(StorageFailure) {
+      try storage.makeDirectory(Self.recycledDirectory)
+      try storage.rename(segment.path, to: Self.recycledPath(slot))
+    } catch { return false }
+    recycled.append(slot)
+    return true
+  }
+
+  /// Makes the file of a new segment, of one that was deleted where there is one.
+  private func create(_ segment: Segment) throws(StorageFailure) -> any LoopFile {
+    try storage.openLoopFile(segment.path, reuse(for: segment) ? .write : .create)
+  }
+
+  /// Gives a new segment the file of one that was deleted; false when there is none.
+  private func reuse(for segment: Segment) -> Bool {
+    guard let slot = recycled.popLast() else { return false }
+    return (try? storage.rename(Self.recycledPath(slot), to: segment.path)) != nil
+  }
+
+  static let recycledDirectory = "log/recycled"
+
+  private static func recycledPath(_ slot: Int) -> String { "\(recycledDirectory)/\(slot).log" }
 
   func closeAll() {
     for segment in opened { close(segment) }

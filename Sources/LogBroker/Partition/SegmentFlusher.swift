@@ -9,6 +9,10 @@ final class SegmentFlusher {
   private let limits: LogLimits
   private let metrics: LogMetrics
   let directories: DirectorySyncs
+  /// Hears that a segment has been filled.
+  var onRoll: () -> Void = {}
+  /// What is written now is stamped with this, µs.
+  var stamp: () -> UInt64 = { 0 }
 
   init(
     storage: any LoopStorage, files: SegmentFiles, limits: LogLimits, metrics: LogMetrics
@@ -48,7 +52,7 @@ final class SegmentFlusher {
     let bytes = UnsafeRawBufferPointer(rebasing: chunk.memory[chunk.flushed..<end])
     file.write(at: log.flushPosition(chunk, in: segment), bytes) { [self] result in
       if case .failure(let failure) = result { return fail(log, failure) }
-      log.didFlush(chunk, to: segment, upTo: end)
+      log.didFlush(chunk, to: segment, upTo: end, stamp: stamp())
       metrics.flushes.add()
       metrics.flushedBytes.add(bytes.count)
       let done = log.flushWaiters.filter { $0.target <= log.flushedEnd }
@@ -73,12 +77,15 @@ final class SegmentFlusher {
       if placed.isNew { try create(placed, of: log) }
       return placed
     }
-    if let last = log.segments.last, last.size < limits.segmentBytesMax, last.isOpen {
-      return last
+    if let last = log.segments.last {
+      if !log.isFull(last, limits, stamp: stamp()) { return last }
+      last.isClosed = true
+      onRoll()
     }
     let base = chunk.frames.first { $0.position >= chunk.flushed }!.base
     let segment = Segment(base: base, directory: log.directory, size: 0)
     segment.isNew = true
+    segment.chainBefore = log.flushedChain
     try create(segment, of: log)
     log.segments.append(segment)
     return segment
@@ -100,29 +107,30 @@ final class SegmentFlusher {
   }
 
   /// The last segment if `length` bytes may be written to it directly, or a new one for them and
-  /// what follows, which begins with offset `base`. All the partition has is in its segments.
+  /// what follows, which begins with offset `base` behind a frame with the header checksum `chain`.
+  /// All the partition has is in its segments.
   func directSegment(
-    _ log: PartitionLog, end: Int, length: Int, base: UInt64, id: UInt64
+    _ log: PartitionLog, end: Int, length: Int, base: UInt64, chain: UInt32, id: UInt64
   ) throws(StorageFailure) -> Segment {
-    if let last = log.segments.last, last.id != 0, last.isOpen,
-      (last.isRecording && end + length <= limits.segmentBytesMax)
-        || (end == 0 && last.base == base)
-    {
-      return last
+    let bytesMax = log.settings.segmentBytes ?? limits.segmentBytesMax
+    if let last = log.segments.last {
+      if last.id != 0, !log.isFull(last, limits, stamp: stamp()),
+        (last.isRecording && end + length <= bytesMax) || (end == 0 && last.base == base)
+      {
+        return last
+      }
+      last.isClosed = true
+      onRoll()
     }
     let segment = Segment(base: base, directory: log.directory, size: 0, id: id)
     segment.isNew = true
+    segment.chainBefore = chain
     try addDirectory(of: log)
     let file = try files.openDirect(segment)
-    try file.allocate(max(limits.segmentBytesMax, length))
+    try file.allocate(max(bytesMax, length))
     log.segments.append(segment)
     return segment
   }
-}
-
-extension Segment {
-  /// Whether more may be added.
-  fileprivate var isOpen: Bool { !isDamaged && !isClosed }
 }
 
 /// Directories with new entries, and who waits until those are durable.
