@@ -64,6 +64,10 @@ bench-turn: build ## Measure what a turn costs, beside a minimal C relay
 bench-vec: build ## Measure the vector index beside other libraries from PyPI
 	@Benchmarks/bench-vec.sh $(if $(ROUNDS),--rounds $(ROUNDS))
 
+.PHONY: bench-envelope
+bench-envelope: build ## Measure finding fields and checking events, beside simdjson
+	@Benchmarks/bench-envelope.sh $(if $(ROUNDS),--rounds $(ROUNDS))
+
 .PHONY: flame
 flame: build ## Record the node under load and draw perf/out/flame.svg
 	@perf/flame.sh

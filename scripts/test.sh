@@ -51,7 +51,8 @@ fi
 # The benchmarks on tiny inputs, so that they never rot; their figures say nothing here.
 if [ $# = 0 ]; then
   say "benchmarks, on tiny inputs"
-  for benchmark in "bench-turn.sh --scale 0.02" "bench-vec.sh --scale 0.02 --no-peers"; do
+  for benchmark in "bench-turn.sh --scale 0.02" "bench-vec.sh --scale 0.02 --no-peers" \
+    "bench-envelope.sh --scale 0.02"; do
     # shellcheck disable=SC2086
     if BENCH_PYTHON=.venv-test/bin/python Benchmarks/$benchmark --rounds 1 >"$log" 2>&1; then
       passed=$((passed + 1))

@@ -46,22 +46,30 @@ int cjson_is_ulid(const void *text) {
   return (wrong & 0x80) == 0;
 }
 
-static int fits(uint8_t byte, char form) {
-  switch (form) {
-    case '0': return byte >= '0' && byte <= '9';
-    case 'o': return byte >= '0' && byte <= '7';
-    case 'h': return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'f');
-    case 'B': return base32[byte] != 0x80 && byte <= 'Z';
-    default: return byte == (uint8_t)form;
+// What a byte can stand for in a form, and what a form's byte asks for: a bit for each.
+enum { DIGIT = 1, OCTAL = 2, HEX = 4, BASE32 = 8, DASH = 16, COLON = 32, DOT = 64, T = 128, Z = 256 };
+
+static uint16_t kinds[256], wants[128];
+
+__attribute__((constructor)) static void prepare(void) {
+  for (int byte = 0; byte < 256; byte++) {
+    int is_digit = byte >= '0' && byte <= '9';
+    kinds[byte] = (uint16_t)((is_digit ? DIGIT : 0) | (byte >= '0' && byte <= '7' ? OCTAL : 0) |
+                             (is_digit || (byte >= 'a' && byte <= 'f') ? HEX : 0) |
+                             (base32[byte] != 0x80 && byte <= 'Z' ? BASE32 : 0));
   }
+  kinds['-'] |= DASH, kinds[':'] |= COLON, kinds['.'] |= DOT, kinds['T'] |= T, kinds['Z'] |= Z;
+  wants['0'] = DIGIT, wants['o'] = OCTAL, wants['h'] = HEX, wants['B'] = BASE32;
+  wants['-'] = DASH, wants[':'] = COLON, wants['.'] = DOT, wants['T'] = T, wants['Z'] = Z;
 }
 
 int cjson_has_form(const void *text, size_t length, const char *form, size_t form_length) {
   const uint8_t *at = text;
   if (length != form_length) return 0;
+  int wrong = 0;
   for (size_t index = 0; index < length; index++)
-    if (!fits(at[index], form[index])) return 0;
-  return 1;
+    wrong |= (kinds[at[index]] & wants[form[index] & 127]) == 0;
+  return !wrong;
 }
 
 int cjson_is_word(const void *text, size_t length, const char *others) {

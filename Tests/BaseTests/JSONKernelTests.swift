@@ -39,7 +39,8 @@ import Testing
 
   @Test func everyLengthOfATextIsAnswered() throws {
     let page = GuardedPage(bytes: 1 << 16)
-    let text = #"{"id":"é \"x\\","n":[-1.5e3,true,{"a":null}],"payload":{"t":"}]\" 🦊","b":[[]]},"#
+    let text =
+      #"{"id":"é \"x\\","n":[-1.5e3,true,{"a":null}],"payload":{"t":"}]\" 🦊","b":[[]]},"#
       + #""pad":"0123456789012345678901234567890123456789012345678901234567890123456789",  "z" : 0}"#
     let bytes = Array(text.utf8)
     for count in 0...bytes.count {
@@ -136,7 +137,8 @@ import Testing
     let below = digits.dropLast(3) + "791"
     for (text, isValid) in [
       (digits, false), (String(below), true), (below + ".9", true), (digits + ".0", false),
-      (below + "0e-1", true), (digits + "0e-1", false), ("-" + digits, false), (digits + "0", false),
+      (below + "0e-1", true), (digits + "0e-1", false), ("-" + digits, false),
+      (digits + "0", false),
     ] {
       #expect(Self.checkValidity(page.place(Array(text.utf8)), text) == isValid, "\(text)")
     }

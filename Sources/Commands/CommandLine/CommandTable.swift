@@ -14,6 +14,7 @@ package struct CommandTable {
       + [LoadCommand.definition, DoctorCommand.definition, VersionCommand.definition]
       + [
         AppendBenchCommand.definition,
+        EnvelopeBenchCommand.definition,
         VecServeCommand.definition,
       ]
       + [CompletionsCommand.definition]
