@@ -39,37 +39,42 @@ int cjson_ulid(const void *text, uint64_t *high, uint64_t *low) {
   return (wrong & 0x80) == 0;
 }
 
-int cjson_is_ulid(const void *text) {
-  const uint8_t *at = text;
-  uint8_t wrong = base32[at[0]] > 7 ? 0x80 : 0;
-  for (int index = 0; index < 26; index++) wrong |= base32[at[index]];
-  return (wrong & 0x80) == 0;
-}
+// Forms are compared in vectors, which the compiler makes of loops of a fixed length.
+enum { FORM_BYTES_MAX = 64 };
 
-// What a byte can stand for in a form, and what a form's byte asks for: a bit for each.
-enum { DIGIT = 1, OCTAL = 2, HEX = 4, BASE32 = 8, DASH = 16, COLON = 32, DOT = 64, T = 128, Z = 256 };
+static inline uint8_t is_digit(uint8_t byte) { return (uint8_t)(byte - '0') <= 9; }
 
-static uint16_t kinds[256], wants[128];
-
-__attribute__((constructor)) static void prepare(void) {
-  for (int byte = 0; byte < 256; byte++) {
-    int is_digit = byte >= '0' && byte <= '9';
-    kinds[byte] = (uint16_t)((is_digit ? DIGIT : 0) | (byte >= '0' && byte <= '7' ? OCTAL : 0) |
-                             (is_digit || (byte >= 'a' && byte <= 'f') ? HEX : 0) |
-                             (base32[byte] != 0x80 && byte <= 'Z' ? BASE32 : 0));
-  }
-  kinds['-'] |= DASH, kinds[':'] |= COLON, kinds['.'] |= DOT, kinds['T'] |= T, kinds['Z'] |= Z;
-  wants['0'] = DIGIT, wants['o'] = OCTAL, wants['h'] = HEX, wants['B'] = BASE32;
-  wants['-'] = DASH, wants[':'] = COLON, wants['.'] = DOT, wants['T'] = T, wants['Z'] = Z;
+// A character of Crockford's base 32, after folding to upper case.
+static inline uint8_t is_base32(uint8_t byte, uint8_t folded) {
+  uint8_t is_letter = (uint8_t)(folded - 'A') <= 25;
+  uint8_t is_left_out = (folded == 'I') | (folded == 'L') | (folded == 'O') | (folded == 'U');
+  return is_digit(byte) | (is_letter & (uint8_t)!is_left_out);
 }
 
 int cjson_has_form(const void *text, size_t length, const char *form, size_t form_length) {
-  const uint8_t *at = text;
-  if (length != form_length) return 0;
-  int wrong = 0;
-  for (size_t index = 0; index < length; index++)
-    wrong |= (kinds[at[index]] & wants[form[index] & 127]) == 0;
-  return !wrong;
+  if (length != form_length || length > FORM_BYTES_MAX) return 0;
+  uint8_t bytes[FORM_BYTES_MAX] = {0}, wants[FORM_BYTES_MAX] = {0}, wrong = 0;
+  memcpy(bytes, text, length);
+  memcpy(wants, form, length);
+  for (int index = 0; index < FORM_BYTES_MAX; index++) {
+    uint8_t byte = bytes[index], want = wants[index];
+    uint8_t fits = (byte == want) & (want != '0') & (want != 'o') & (want != 'h') & (want != 'B');
+    fits |= (want == '0') & is_digit(byte);
+    fits |= (want == 'o') & ((uint8_t)(byte - '0') <= 7);
+    fits |= (want == 'h') & (is_digit(byte) | ((uint8_t)(byte - 'a') <= 5));
+    fits |= (want == 'B') & is_base32(byte, byte);
+    wrong |= fits ^ 1;
+  }
+  return wrong == 0;
+}
+
+int cjson_is_ulid(const void *text) {
+  uint8_t bytes[32], wrong = 0;
+  memset(bytes, '0', sizeof bytes);
+  memcpy(bytes, text, 26);
+  for (int index = 0; index < 32; index++)
+    wrong |= is_base32(bytes[index], bytes[index] & 0xDF) ^ 1;
+  return (wrong == 0) & (bytes[0] <= '7');
 }
 
 int cjson_is_word(const void *text, size_t length, const char *others) {
