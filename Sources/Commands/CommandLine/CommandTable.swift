@@ -16,6 +16,7 @@ package struct CommandTable {
         AppendBenchCommand.definition,
         EchoServerCommand.definition,
         LoopCommand.definition,
+        EnvelopeBenchCommand.definition,
         VecServeCommand.definition,
       ]
       + [CompletionsCommand.definition]
