@@ -51,13 +51,17 @@ private struct IndexFileReader: ~Copyable {
     try fill(graph.edges0.mutableBytes, .edges)
     try fill(graph.upperEdges.mutableBytes, .upperEdges)
     if let broken = graph.brokenInvariant() { throw .inconsistent(broken) }
-    return VectorIndex(options: header.options, attributes: try attributes(), graph: graph)
+    var sequence: UInt64 = 0
+    let attributes = try attributes(&sequence)
+    return VectorIndex(
+      options: header.options, attributes: attributes, savedSequence: sequence, graph: graph)
   }
 
-  private func attributes() throws(IndexFileError) -> IndexAttributes {
+  private func attributes(_ sequence: inout UInt64) throws(IndexFileError) -> IndexAttributes {
     let name = IndexSection.attributes.name
     let section = try source.section(IndexSection.attributes.rawValue, name)
-    guard let attributes = IndexAttributes(decoding: try source.read(section, name)) else {
+    let bytes = try source.read(section, name)
+    guard let attributes = IndexAttributes(decoding: bytes, sequence: &sequence) else {
       throw .inconsistent(name)
     }
     return attributes

@@ -3,12 +3,15 @@ extension VectorIndex {
   /// crash at any moment leaves the old file or the new one. Searches go on; changes wait.
   /// - Throws: `.file(.system)`; the old file is untouched then.
   public func save(to path: String) throws(VectorIndexError) {
-    try save(to: path, control: .none)
+    try save(to: path, sequence: 0)
   }
 
-  func save(to path: String, control: WorkControl) throws(VectorIndexError) {
+  /// - Parameter sequence: the last change of a journal that the file will hold.
+  func save(
+    to path: String, sequence: UInt64 = 0, control: WorkControl = .none
+  ) throws(VectorIndexError) {
     try control.step(0, of: 1)
-    let attributes = attributes.encode()
+    let attributes = attributes.encode(sequence: sequence)
     try withGraph { (graph) throws(VectorIndexError) in
       try graph.save(to: path, options: options, attributes: attributes, control: control)
     }

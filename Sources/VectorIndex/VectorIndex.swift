@@ -49,6 +49,8 @@ public final class VectorIndex: @unchecked Sendable {
   public let options: Options
   /// Where the vectors come from; saved with them.
   public let attributes: IndexAttributes
+  /// The last change of a journal that the file held which this was loaded from.
+  let savedSequence: UInt64
 
   // Sendable because every access to `graph` and what it owns is inside `lock`.
   private let lock = ReadersWriterLock()
@@ -62,13 +64,15 @@ public final class VectorIndex: @unchecked Sendable {
     try Self.check("attributes", attributes.encode().count, in: 0...IndexAttributes.bytesMax)
     self.options = options
     self.attributes = attributes
+    savedSequence = 0
     graph = HNSWGraph(
       rows: RowStore(dimension: options.dimension), metric: options.metric, options: options)
   }
 
-  init(options: Options, attributes: IndexAttributes, graph: HNSWGraph) {
+  init(options: Options, attributes: IndexAttributes, savedSequence: UInt64, graph: HNSWGraph) {
     self.options = options
     self.attributes = attributes
+    self.savedSequence = savedSequence
     self.graph = graph
   }
 

@@ -37,9 +37,9 @@ struct EchoServerCommand: Command {
   }
 
   private init(_ typed: TypedArguments) {
-    port = UInt16(typed.int("port") ?? 0)
+    port = UInt16(typed.integer("port") ?? 0)
     io = typed["io"].flatMap(IOChoice.init) ?? .auto
-    loops = typed.int("loops") ?? 1
+    loops = typed.integer("loops") ?? 1
     isJSON = typed.has("json")
   }
 

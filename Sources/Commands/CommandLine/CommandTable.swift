@@ -11,17 +11,18 @@ package struct CommandTable {
       + [PacksListCommand.definition, PacksNewCommand.definition, PacksValidateCommand.definition]
       + [ConfigCommand.check, ConfigCommand.show, ConfigCommand.schema]
       + [EchoServerCommand.definition]
+      + IndexCommands.all
       + [LoadCommand.definition, DoctorCommand.definition, VersionCommand.definition]
       + [
         AppendBenchCommand.definition,
-        VecServeCommand.definition,
+        VecServeCommand.definition, VecBenchCommand.definition, RagBenchCommand.definition,
       ]
       + [CompletionsCommand.definition]
   }
 
   /// Commands of the surface that this version does not have.
   static let notInThisVersion = [
-    "replay", "fork", "sessions", "dlq", "approvals", "tools", "memory", "index", "models",
+    "replay", "fork", "sessions", "dlq", "approvals", "tools", "memory", "models",
     "iggy", "broker", "size", "log", "backup", "keys", "audit", "top", "turns retry",
   ]
 
