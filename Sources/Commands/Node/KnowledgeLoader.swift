@@ -13,6 +13,8 @@ final class KnowledgeLoader {
   private let loop: EventLoop
   private let sideThreads: SideThreads
   private let logger: Logger
+  /// Questions that had been asked when recall was last looked at.
+  private var probedAt = 0
 
   init(
     _ configuration: NodeConfiguration, _ loop: EventLoop, _ sideThreads: SideThreads,
@@ -40,6 +42,10 @@ final class KnowledgeLoader {
   func watchRecall() {
     _ = loop.schedule(after: Self.probeInterval) { [weak self] in
       guard let self else { return }
+      // A node that nobody asks does not work for itself.
+      let asked = memory.metrics.retrievals.value
+      guard asked != probedAt else { return watchRecall() }
+      probedAt = asked
       let probes = memory.probes
       do throws(SideThreads.QueueFull) {
         try sideThreads.run({ for probe in probes { _ = try? probe.run() } }, on: loop) {
