@@ -1,5 +1,6 @@
-// Arithmetic of vectors in the widest registers of the processor at hand, and the checksum of
-// index files. Swift cannot attach target features to one function; C can.
+// Arithmetic of vectors in the widest registers of the processor at hand, the walks over the
+// graph of a vector index, and the checksum of index files. Swift cannot attach target features
+// to one function; C can.
 #ifndef CVECTOR_H
 #define CVECTOR_H
 
@@ -11,10 +12,14 @@ enum {
   CVECTOR_BASELINE = 0,
   CVECTOR_AVX2_FMA = 1,
   CVECTOR_AVX512F = 2,
+  CVECTOR_AVX512_VNNI = 3,
 };
 
 /// The widest set that this processor and kernel can run.
 int cvector_level(void);
+
+/// Uses no set above `level` from now on: for tests and for comparisons.
+void cvector_limit_level(int level);
 
 /// Σ aᵢ·bᵢ over `count` floats of any alignment, with the widest kernel.
 float cvector_dot_f32(const float *a, const float *b, size_t count);
@@ -32,5 +37,131 @@ uint32_t cvector_crc32c(uint32_t seed, const void *data, size_t length);
 
 /// The table version of `cvector_crc32c`: the reference of the fast path.
 uint32_t cvector_crc32c_portable(uint32_t seed, const void *data, size_t length);
+
+// MARK: Codes
+
+/// How distances are told apart; the values of `Metric` in Swift.
+enum { CVX_COSINE = 0, CVX_INNER_PRODUCT = 1, CVX_L2 = 2 };
+
+/// Bytes of a row's codes: the dimension rounded up to whole cache lines.
+size_t cvx_stride(size_t dimension);
+
+/// Turns `vector` in place by a fixed orthogonal map that spreads outlying components over all
+/// of them (random signs, Walsh-Hadamard transforms and butterflies); lengths and products stay.
+/// The same bits on every processor. Below 16 dimensions nothing changes.
+void cvx_rotate(float *vector, size_t dimension);
+
+/// The inverse of `cvx_rotate`.
+void cvx_rotate_back(float *vector, size_t dimension);
+
+/// What a row's codes are multiplied by, and what its distance begins with.
+typedef struct {
+  float scale;
+  float bias;
+} cvx_factor;
+
+/// Codes of a rotated, centred row y: 8 bits a component, of its own scale, plus 128; and, where
+/// `residuals` is not null, 8 more bits. y ≈ scale · (code − 128 + residual / 256).
+cvx_factor cvx_encode(const float *y, const float *mean, size_t dimension, int metric,
+                      uint8_t *codes, int8_t *residuals);
+
+/// The row that the codes stand for, not yet rotated back.
+void cvx_decode(const uint8_t *codes, const int8_t *residuals, float scale, const float *mean,
+                size_t dimension, float *vector);
+
+/// A query as the kernels take it.
+typedef struct {
+  /// `stride` codes, 64-byte aligned, zeros behind the last.
+  const int8_t *codes;
+  /// What scale · (sum of code products) is multiplied by.
+  float scale;
+  /// 128 · Σ codes: what the rows' offset of 128 adds to each sum.
+  int32_t offset;
+  /// Added to each distance.
+  float constant;
+  /// The rotated, centred query itself; null for a row of the index.
+  const float *exact;
+} cvx_query;
+
+/// By the kernel of `level`, Σ (yᵢ − zᵢ)² of a row and a query, or Σ yᵢ·zᵢ.
+float cvx_exact_sum(int level, const uint8_t *codes, const int8_t *residuals, float scale,
+                    const float *z, size_t dimension, int is_product);
+
+// MARK: Graph
+
+/// The arrays of an index by slot. Readers hold a view; the arrays grow in place, in address
+/// space that was reserved for them.
+typedef struct {
+  uint32_t dimension;
+  uint32_t stride;
+  uint32_t metric;
+  /// Words of an edge list, in layer 0 and above.
+  uint32_t degree;
+  uint32_t upper_degree;
+  uint32_t ef_construction;
+  uint8_t *codes;
+  int8_t *residuals;
+  cvx_factor *factors;
+  uint32_t *edges;
+  uint8_t *levels;
+  uint32_t *upper_starts;
+  uint32_t *upper_edges;
+  uint64_t *live;
+  uint64_t *ids;
+  float *mean;
+  /// Σ meanᵢ².
+  float mean_square;
+} cvx_view;
+
+/// An answer: a slot and its distance.
+typedef struct {
+  uint32_t slot;
+  float distance;
+} cvx_answer;
+
+/// The memory of one search or insertion at a time.
+typedef struct {
+  uint64_t *visited;
+  size_t visited_words;
+  uint32_t *touched;
+  uint32_t touched_count;
+  uint64_t *pool;
+  uint32_t pool_count;
+  uint32_t pool_capacity;
+  uint64_t *found;
+  uint32_t found_count;
+  uint32_t found_capacity;
+  cvx_answer *answers;
+  uint32_t answers_capacity;
+  int8_t *query_codes;
+  int8_t *row_codes;
+  float *query_exact;
+  uint64_t evaluations;
+} cvx_scratch;
+
+cvx_scratch *cvx_scratch_create(uint32_t dimension);
+void cvx_scratch_destroy(cvx_scratch *scratch);
+
+/// Rotates, centres and encodes a query that was checked (and normalised under cosine).
+void cvx_prepare(const cvx_view *view, cvx_scratch *scratch, const float *vector,
+                 cvx_query *query);
+
+/// The k nearest of the first `count` slots by a walk from `entry` with `ef` candidates, nearest
+/// first. Where `allow` is not null, only slots whose bit is set are returned; then `pool`
+/// candidates are kept to walk by, and the walk gives up (returns UINT32_MAX) when it has seen
+/// `limit` rows or finds the allowed ones too rare.
+uint32_t cvx_search(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
+                    uint32_t count, uint32_t entry, uint32_t k, uint32_t ef, cvx_answer *answers);
+
+/// Chooses the edges of `slot`, which has codes and no edges yet, against the graph as it is:
+/// `chosen` gets view->degree slots of layer 0, then upper_degree of each layer above up to
+/// `level`; CVX_NONE behind the last of each.
+void cvx_plan(const cvx_view *view, cvx_scratch *scratch, uint32_t count, uint32_t entry,
+              uint32_t slot, uint32_t level, int again, uint32_t *chosen);
+
+/// Gives `target` edges to `sources` (ascending) in `layer`; a list that is too short for all is
+/// chosen anew.
+void cvx_link(const cvx_view *view, cvx_scratch *scratch, uint32_t target, uint32_t layer,
+              const uint32_t *sources, uint32_t count);
 
 #endif
