@@ -60,6 +60,10 @@ install: build ## Install kfm and the sample packs under PREFIX (/usr/local)
 bench-turn: build ## Measure what a turn costs, beside a minimal C relay
 	@Benchmarks/bench-turn.sh
 
+.PHONY: bench-vec
+bench-vec: build ## Measure the vector index beside other libraries from PyPI
+	@Benchmarks/bench-vec.sh $(if $(ROUNDS),--rounds $(ROUNDS))
+
 .PHONY: flame
 flame: build ## Record the node under load and draw perf/out/flame.svg
 	@perf/flame.sh

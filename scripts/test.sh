@@ -6,15 +6,16 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# An independent judge of our JSON Schemas.
-judge=jsonschema==4.23.0
+# Independent judges of our JSON Schemas and of our BM25, and what the benchmarks count with.
+judge="jsonschema==4.23.0 numpy==2.4.6 rank-bm25==0.2.2"
 
 install_packages "${build_packages[@]}" "${python_packages[@]}" "${judge_packages[@]}"
 if [ "$(cat .venv-test/stamp 2>/dev/null)" != "$judge" ]; then
   say "installing $judge into .venv-test"
   rm -rf .venv-test
   python3 -m venv .venv-test
-  .venv-test/bin/python -m pip --disable-pip-version-check install --quiet "$judge"
+  # shellcheck disable=SC2086
+  .venv-test/bin/python -m pip --disable-pip-version-check install --quiet $judge
   echo "$judge" >.venv-test/stamp
 fi
 scripts/model.sh
@@ -47,16 +48,19 @@ if [ "$passed" = 0 ] && [ "$status" = 0 ]; then
   say "no test ran"
   status=1
 fi
-# The benchmark on tiny inputs, so that it never rots; its figures say nothing here.
+# The benchmarks on tiny inputs, so that they never rot; their figures say nothing here.
 if [ $# = 0 ]; then
   say "benchmarks, on tiny inputs"
-  if Benchmarks/bench-turn.sh --rounds 1 --scale 0.02 >"$log" 2>&1; then
-    passed=$((passed + 1))
-  else
-    cat "$log"
-    failed=$((failed + 1))
-    status=1
-  fi
+  for benchmark in "bench-turn.sh --scale 0.02" "bench-vec.sh --scale 0.02 --no-peers"; do
+    # shellcheck disable=SC2086
+    if BENCH_PYTHON=.venv-test/bin/python Benchmarks/$benchmark --rounds 1 >"$log" 2>&1; then
+      passed=$((passed + 1))
+    else
+      cat "$log"
+      failed=$((failed + 1))
+      status=1
+    fi
+  done
 fi
 echo "$passed passed, $failed failed"
 exit "$status"

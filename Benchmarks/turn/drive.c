@@ -23,6 +23,7 @@ typedef struct {
   int fd;
   double began;
   int marked;
+  int match;  // how much of "data:" this line has shown; -1 when it is another line
   char tail[64];  // what the marker or the last chunk may have begun in
   size_t tail_length;
 } Client;
@@ -49,6 +50,20 @@ static void begin(Client *c, int number) {
     perror("drive: send");
     exit(1);
   }
+}
+
+// Counts the lines that begin with "data:", wherever reads cut them.
+static long count_events(Client *c, const char *bytes, size_t length) {
+  long found = 0;
+  for (size_t i = 0; i < length; i++) {
+    if (bytes[i] == '\n') {
+      c->match = 0;
+    } else if (c->match >= 0) {
+      c->match = bytes[i] == "data:"[c->match] ? c->match + 1 : -1;
+      if (c->match == 5) found++, c->match = -1;
+    }
+  }
+  return found;
 }
 
 int main(int argc, char **argv) {
@@ -80,6 +95,7 @@ int main(int argc, char **argv) {
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)i};
     epoll_ctl(poller, EPOLL_CTL_ADD, all[i].fd, &event);
   }
+  long streamed = 0;
   double start = now();
   for (int i = 0; i < clients && started < wanted; i++, started++) begin(&all[i], i);
   while (done < wanted) {
@@ -91,6 +107,7 @@ int main(int argc, char **argv) {
       memcpy(window, c->tail, c->tail_length);
       ssize_t got = recv(c->fd, window + c->tail_length, WINDOW - 64, 0);
       if (got <= 0) return fprintf(stderr, "drive: the server closed the connection\n"), 1;
+      streamed += count_events(c, window + c->tail_length, (size_t)got);
       size_t length = c->tail_length + (size_t)got;
       if (!c->marked && memmem(window, length, marker, marker_length)) c->marked = 1;
       if (c->marked && length >= 5 && memcmp(window + length - 5, "0\r\n\r\n", 5) == 0) {
@@ -108,7 +125,7 @@ int main(int argc, char **argv) {
   double seconds = (now() - start) / 1e6;
   qsort(latency, (size_t)wanted, sizeof(double), by_value);
   printf("{\"requests\":%d,\"seconds\":%.6f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"per_second\":%.1f,"
-         "\"tokens_per_second\":%.1f}\n",
+         "\"tokens_per_second\":%.1f,\"events_per_request\":%.1f}\n",
          wanted, seconds, latency[wanted / 2], latency[wanted * 99 / 100],
-         (double)wanted / seconds, (double)wanted * tokens / seconds);
+         (double)wanted / seconds, (double)wanted * tokens / seconds, (double)streamed / wanted);
 }

@@ -1,5 +1,6 @@
 // A scripted OpenAI-compatible server with no think time: what it streams is written in the
-// request's body, `[[tokens:N]]` (8 without one). One thread, epoll, keep-alive.
+// request's body, `[[tokens:N]]` (8 without one), one every `[[pace:MICROSECONDS]]` where that is
+// given. One thread, epoll, keep-alive.
 //
 //   scripted_llm PORT [TOKENS_PER_WRITE]
 #define _GNU_SOURCE
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { CONNECTIONS_MAX = 4096, BODY_MAX = 1 << 20, TOKENS_MAX = 100000 };
@@ -20,12 +22,20 @@ typedef struct {
   size_t in_length, in_capacity;
   int tokens_left, tokens_total;  // of the answer under way
   int has_answer, ends;
+  long pace;  // microseconds between tokens, 0 for as fast as they go
+  double began;
   char out[65536];
   size_t out_length, out_sent;
 } Connection;
 
 static Connection *connections[CONNECTIONS_MAX];
-static int poller, tokens_per_write = 1;
+static int poller, tokens_per_write = 1, paced = 0;
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
 
 static void append_chunk(Connection *c, const char *data, size_t length) {
   c->out_length += (size_t)sprintf(c->out + c->out_length, "%zx\r\n", length);
@@ -48,8 +58,13 @@ static void append_event(Connection *c, const char *delta, const char *finish) {
 // Fills the output buffer with the next part of the answer.
 static void fill(Connection *c) {
   c->out_length = c->out_sent = 0;
-  int count = 0;
-  while (c->tokens_left > 0 && count < tokens_per_write && c->out_length < 60000) {
+  int count = 0, limit = tokens_per_write;
+  if (c->pace) {
+    // What is due by now: a late tick is made up for, so that the rate holds.
+    long due = (long)((now() - c->began) / (double)c->pace) - (c->tokens_total - c->tokens_left);
+    limit = due < 0 ? 0 : (int)due;
+  }
+  while (c->tokens_left > 0 && count < limit && c->out_length < 60000) {
     char delta[64];
     snprintf(delta, sizeof delta, "{\"content\":\"tok%d \"}", c->tokens_total - c->tokens_left);
     append_event(c, delta, "null");
@@ -78,6 +93,7 @@ static void watch(int fd, int wants_write) {
 }
 
 static void drop(int fd) {
+  if (connections[fd]->has_answer && connections[fd]->pace) paced--;
   close(fd);
   free(connections[fd]->in);
   free(connections[fd]);
@@ -90,11 +106,16 @@ static int pump(int fd) {
   for (;;) {
     if (c->out_sent == c->out_length) {
       if (!c->has_answer || c->ends) {
+        if (c->has_answer && c->pace) paced--;
         c->has_answer = 0;
         watch(fd, 0);
         return 1;
       }
       fill(c);
+      if (c->out_length == 0) {
+        watch(fd, 0);
+        return 1;  // until the next tick
+      }
     }
     ssize_t sent = send(fd, c->out + c->out_sent, c->out_length - c->out_sent, MSG_NOSIGNAL);
     if (sent < 0) {
@@ -107,6 +128,11 @@ static int pump(int fd) {
     }
     c->out_sent += (size_t)sent;
   }
+}
+
+static long pace_asked(const char *body) {
+  const char *at = strstr(body, "[[pace:");
+  return at ? atol(at + 7) : 0;
 }
 
 static int tokens_asked(const char *body) {
@@ -131,6 +157,9 @@ static int serve(int fd) {
   }
   if (c->in_length < total) return 1;
   c->tokens_left = c->tokens_total = tokens_asked(end + 4);
+  c->pace = pace_asked(end + 4);
+  c->began = now();
+  if (c->pace) paced++;
   c->has_answer = 1;
   c->ends = 0;
   c->out_sent = 0;
@@ -176,7 +205,9 @@ int main(int argc, char **argv) {
   epoll_ctl(poller, EPOLL_CTL_ADD, listener, &event);
   for (;;) {
     struct epoll_event events[256];
-    int count = epoll_wait(poller, events, 256, -1);
+    int count = epoll_wait(poller, events, 256, paced ? 1 : -1);
+    for (int fd = 0; paced && fd < CONNECTIONS_MAX; fd++)
+      if (connections[fd] && connections[fd]->has_answer && connections[fd]->pace) pump(fd);
     for (int i = 0; i < count; i++) {
       int fd = events[i].data.fd;
       if (fd != listener) {

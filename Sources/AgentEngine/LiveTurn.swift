@@ -43,6 +43,20 @@ final class LiveTurn {
       sessionID: request.sessionID)
   }
 
+  /// Calls are aborted, and nothing more is recorded: its next owner runs them again.
+  func abandon() {
+    for execution in executions.values { execution.abort() }
+    executions = [:]
+    isEnding = true
+    isAbandoned = true
+    deadlineTimer?.cancel()
+  }
+
+  func takeSubscribers() -> [Subscription] {
+    defer { subscribers = [] }
+    return subscribers
+  }
+
   var status: TurnStatus { startedAt == nil ? .queued : .running }
 }
 

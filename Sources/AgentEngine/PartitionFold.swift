@@ -15,6 +15,8 @@ struct PartitionFold {
   struct OpenTurn {
     var accepted: TurnAccepted
     var entries: [Entry]
+    /// False when records about it are of a version that this one does not fold (SEMANTICS D34).
+    var isFoldable: Bool
   }
 
   /// A record as its bytes: most are of turns that end a little further on, and are never decoded.
@@ -22,6 +24,8 @@ struct PartitionFold {
     var offset: UInt64
     var appendTime: Timestamp
     var turnID: ULID?
+    /// Written by a release whose records mean what this one cannot know.
+    var isNewer: Bool
     var bytes: [UInt8]
   }
 
@@ -56,7 +60,10 @@ struct PartitionFold {
       return
     }
     consumed = stamp.consumed
-    count(polled, envelope)
+    let isNewer =
+      stamp.foldVersion > EngineLimits.foldVersion
+      || envelope.text(envelope.specVersion)?.hasPrefix(Self.specMajor) != true
+    count(polled, envelope, isNewer: isNewer)
   }
 
   private mutating func apply(claim envelope: EnvelopeScanner, _ stamp: OwnerStamp) {
@@ -103,13 +110,18 @@ struct PartitionFold {
     return !running.isEmpty
   }
 
-  private mutating func count(_ polled: PolledRecord, _ envelope: EnvelopeScanner) {
+  /// Minor versions only add; another major is another language.
+  private static let specMajor = EventEnvelope.specVersion.prefix { $0 != "." } + "."
+
+  private mutating func count(
+    _ polled: PolledRecord, _ envelope: EnvelopeScanner, isNewer: Bool
+  ) {
     let scanner = envelope.scanner
     let turnID = scanner.member("turn_id", in: envelope.payload)
       .flatMap { scanner.string($0) }.flatMap { ULID($0) }
     let kept = Kept(
       offset: polled.offset, appendTime: polled.appendTime, turnID: turnID,
-      bytes: Array(polled.payloadBytes))
+      isNewer: isNewer, bytes: Array(polled.payloadBytes))
     unpublished.append(kept)
     guard let turnID else {
       guard envelope.isType("OwnerReleased.v1") else { return unknownRecords += 1 }
@@ -157,8 +169,11 @@ struct PartitionFold {
   var openTurnIDs: Set<ULID> { Set(open.keys) }
 
   func openTurn(_ turnID: ULID) -> OpenTurn? {
-    open[turnID].map {
-      OpenTurn(accepted: $0.accepted, entries: $0.kept.compactMap(Self.entry))
+    open[turnID].map { turn in
+      let entries = turn.kept.compactMap(Self.entry)
+      return OpenTurn(
+        accepted: turn.accepted, entries: entries,
+        isFoldable: entries.count == turn.kept.count && !turn.kept.contains(where: \.isNewer))
     }
   }
 

@@ -284,8 +284,9 @@ package final class PartitionJournal {
     guard !isClosed else { return }
     switch error {
     case .diskFull, .unavailable: metrics.appendRetries.add()
-    case .recordTooLarge, .unknownPartition, .damaged:
-      // No later attempt can succeed, and nothing newer may go before it.
+    case .unconfirmed, .recordTooLarge, .unknownPartition, .damaged:
+      // Written again it might be there twice, or no later attempt can succeed; and nothing newer
+      // may go before it.
       close()
       onLost?("the journal cannot be written: \(error)")
       return

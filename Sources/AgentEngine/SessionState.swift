@@ -30,6 +30,9 @@ final class SessionState {
   /// Taken and not yet running, in order.
   var queue: [LiveTurn] = []
   var running: LiveTurn?
+  /// A turn of it has records of a version that is not folded here: its turns stay queued until
+  /// their deadline (SEMANTICS D34).
+  var isParked = false
   /// Submitted, and not yet acknowledged by the bus.
   var unconfirmed = 0
   var idempotency: [String: IdempotentTurn] = [:]

@@ -7,8 +7,12 @@ final class TakeOver {
   /// A turn to go on with.
   struct OpenTurn {
     var request: TurnRequest
+    /// The log has its TurnEvent no more, or another one there (SEMANTICS D4).
+    var isRequestLost: Bool
     var accepted: TurnAccepted
     var entries: [PartitionFold.Entry]
+    /// False when some of its records are of a version that this one does not fold.
+    var isFoldable: Bool
     var stream: TurnStream
   }
 
@@ -80,7 +84,7 @@ final class TakeOver {
           switch result {
           case .failure(let error): completion(.failure(error))
           case .success(let requests):
-            claim(journalEnd: journalEnd, streams, requests, completion)
+            claim(journalEnd: journalEnd, streams, Array(zip(order, requests)), completion)
           }
         }
       }
@@ -88,8 +92,8 @@ final class TakeOver {
   }
 
   private func readRequests(
-    _ turns: [TurnAccepted], _ index: Int, _ found: [TurnRequest],
-    _ completion: @escaping (Result<[TurnRequest], BusError>) -> Void
+    _ turns: [TurnAccepted], _ index: Int, _ found: [TurnRequest?],
+    _ completion: @escaping (Result<[TurnRequest?], BusError>) -> Void
   ) {
     guard index < turns.count else { return completion(.success(found)) }
     let target = TopicPartition(.turnsRequests, partition)
@@ -98,13 +102,14 @@ final class TakeOver {
       case .failure(let error): completion(.failure(error))
       case .success(let record):
         let request = record.flatMap { TurnRequest(record: $0) }
-        readRequests(turns, index + 1, found + (request.map { [$0] } ?? []), completion)
+        let isOurs = request?.eventID == turns[index].requestEventID
+        readRequests(turns, index + 1, found + [isOurs ? request : nil], completion)
       }
     }
   }
 
   private func claim(
-    journalEnd: UInt64, _ streams: [ULID: TurnStream], _ requests: [TurnRequest],
+    journalEnd: UInt64, _ streams: [ULID: TurnStream], _ requests: [(TurnAccepted, TurnRequest?)],
     _ completion: @escaping (Result<Outcome, BusError>) -> Void
   ) {
     let epoch = (fold.claim?.epoch ?? 0) + 1
@@ -121,11 +126,14 @@ final class TakeOver {
       PartitionJournal.Labels(traceID: events.makeTraceID(), tenantID: nil, sessionID: nil)
     ) { [onClaimed] _ in onClaimed() }
     let streams = publishAgain(on: journal, streams, epoch: epoch)
-    let open = requests.compactMap { request -> OpenTurn? in
-      guard let turn = fold.openTurn(request.turnID) else { return nil }
+    let open = requests.compactMap { accepted, request -> OpenTurn? in
+      guard let turn = fold.openTurn(accepted.turnID) else { return nil }
+      let traceID = turn.entries.first?.envelope.traceID ?? ""
       return OpenTurn(
-        request: request, accepted: turn.accepted, entries: turn.entries,
-        stream: streams[request.turnID].flatMap { $0.records.isEmpty ? nil : $0 }
+        request: request ?? TurnRequest(lost: accepted, traceID: traceID),
+        isRequestLost: request == nil, accepted: turn.accepted, entries: turn.entries,
+        isFoldable: turn.isFoldable,
+        stream: streams[accepted.turnID].flatMap { $0.records.isEmpty ? nil : $0 }
           ?? TurnStream(epoch: epoch))
     }
     completion(

@@ -10,9 +10,16 @@ extension TurnManager {
     live.deadlineTimer = timers.schedule(after: delay) { [self, weak live] in
       guard let live else { return }
       guard left <= delay else { return armDeadline(live) }
-      cancel(
-        live, TurnFailure(.deadlineExceeded, "the turn's deadline has passed", retryable: false))
+      cancel(live, deadlineFailure(live.session))
     }
+  }
+
+  private func deadlineFailure(_ session: SessionState) -> TurnFailure {
+    guard session.isParked else {
+      return TurnFailure(.deadlineExceeded, "the turn's deadline has passed", retryable: false)
+    }
+    let text = "its session has records of a newer release, which alone can go on with them"
+    return TurnFailure(.sessionParked, text, retryable: false)
   }
 
   /// Ends a turn from outside: calls are aborted now, the records follow.
@@ -157,11 +164,24 @@ extension TurnManager {
     for session in sessions.values {
       // An end that is on its way will be settled before the partition is released.
       guard let live = session.running, !live.isEnding else { continue }
-      for execution in live.executions.values { execution.abort() }
-      live.executions = [:]
-      live.isEnding = true
-      live.isAbandoned = true
-      live.deadlineTimer?.cancel()
+      live.abandon()
+      session.running = nil
+    }
+    checkDrained()
+  }
+
+  /// The partition is somebody else's, or its log failed: whatever its turns do now cannot be
+  /// recorded. Their clients are sent away; the turns go on where the partition is taken next.
+  func abandonTurns(of owner: PartitionOwner) {
+    for session in sessions.values where session.partition == owner.partition {
+      for live in session.queue + [session.running].compactMap({ $0 }) {
+        live.abandon()
+        for subscription in live.takeSubscribers() { subscription.subscriber?.lost() }
+        let waiters = live.endWaiters
+        live.endWaiters = []
+        for waiter in waiters { waiter() }
+      }
+      session.queue = []
       session.running = nil
     }
     checkDrained()

@@ -90,6 +90,10 @@ extension TurnManager: TurnService {
     _ subscriber: any TurnStreamSubscriber, to live: LiveTurn, after lastEventID: String?,
     _ completion: (Result<AttachOutcome, Problem>) -> Void
   ) {
+    if let fault = owner(of: live.session).fault {
+      let text = "the turn's partition does not serve: \(fault)"
+      return completion(.failure(Problem(.busUnavailable, text, retryAfterSeconds: 5)))
+    }
     // Everything recorded so far comes from the stream; what comes later comes as it happens.
     flushText(live)
     showNow(live)
@@ -129,7 +133,11 @@ extension TurnManager: TurnService {
     }
     guard let running = live[turnID] else { return answer(true) }
     guard !running.isAbandoned else {
-      return later { completion(.failure(Problem(.nodeDraining, "the node is stopping"))) }
+      let problem =
+        isDraining
+        ? Problem(.nodeDraining, "the node is stopping")
+        : Problem(.busUnavailable, "the turn's partition does not serve", retryAfterSeconds: 5)
+      return later { completion(.failure(problem)) }
     }
     // Its end is on the way to the log: what it came to is told once it is there.
     guard !running.isEnding else { return running.endWaiters.append { answer(true) } }

@@ -137,7 +137,7 @@ extension TurnManager {
         }
         // A session begins with its first turn on the log, whoever's that will be.
         if session.turns.isEmpty, session.unconfirmed == 0 { sessions[session.id] = nil }
-        answer(request, .failure(Problem(error)), completion)
+        answer(request, .failure(Problem(error, turnID: request.turnID)), completion)
       }
     }
   }
@@ -289,12 +289,19 @@ extension TurnManager {
 
 extension Problem {
   /// What a client is told when its event could not be appended.
-  init(_ error: BusError) {
+  /// `turnID` is the turn whose event it was.
+  init(_ error: BusError, turnID: ULID? = nil) {
     switch error {
     case .diskFull:
       self.init(.diskFull, "the disk of the log is full", retryAfterSeconds: 1)
     case .unavailable(let reason):
       self.init(.busUnavailable, "the log does not take events: \(reason)", retryAfterSeconds: 5)
+    case .unconfirmed(let reason):
+      self.init(
+        .turnUnconfirmed,
+        "the log failed while it took \(turnID.map { "turn \($0)" } ?? "the event"), "
+          + "which may be there after its next start: \(reason)",
+        turnID: turnID, retryAfterSeconds: 5)
     case .recordTooLarge(let limit):
       self.init(.fieldInvalid, "the turn is larger than the log's limit of \(limit) bytes")
     case .unknownPartition, .damaged:

@@ -105,6 +105,7 @@ package final class TurnManager {
       self?.logger.error(
         "partition lost",
         ["partition": .int(Int64(owner?.partition ?? -1)), "reason": .string(reason)])
+      if let self, let owner { abandonTurns(of: owner) }
     }
     outcome.journal.onInputsSettled = { [weak self, weak owner] in
       if let self, let owner { scheduleOffset(owner) }
@@ -166,7 +167,7 @@ package final class TurnManager {
     let personality = services.personalities.personality(id: turn.request.personalityID)
     let pinned = personality ?? .missing(turn.request.personalityID)
     var machine = TurnMachine(request: turn.request, personality: pinned)
-    for entry in turn.entries { machine.apply(entry.record) }
+    if turn.isFoldable { for entry in turn.entries { machine.apply(entry.record) } }
     let hadStep = machine.hasRunningStep
     machine.interruptSteps { planner.effect(of: $0, in: pinned) }
     let live = LiveTurn(machine: machine, stream: turn.stream, session: session)
@@ -175,7 +176,13 @@ package final class TurnManager {
     metrics.takeovers.add(hadStep ? 1 : 0)
     session.queue.append(live)
     let deaths = takeovers[turn.request.turnID] ?? 0
-    if personality?.digest != turn.accepted.packDigest {
+    if turn.isRequestLost {
+      let text = "the log does not have this turn's event any more"
+      end(live, TurnFailure(.internal, text, retryable: false))
+    } else if !turn.isFoldable {
+      park(session)
+      armDeadline(live)
+    } else if personality?.digest != turn.accepted.packDigest {
       end(live, packUnavailable(turn.request.personalityID))
     } else if deaths >= options.takeoversMax {
       let text = "the node died \(deaths) times while steps of this turn ran"
@@ -188,6 +195,14 @@ package final class TurnManager {
       }
     }
     runNext(in: session)
+  }
+
+  private func park(_ session: SessionState) {
+    guard !session.isParked else { return }
+    session.isParked = true
+    logger.error(
+      "session parked: a newer release wrote records of its turns; start that release again",
+      ["session_id": .string(session.id)])
   }
 
   /// The first record of a new epoch is a reset, unless publishing again has opened it already.
@@ -261,7 +276,7 @@ package final class TurnManager {
   func runNext(in session: SessionState) {
     let owner = owner(of: session)
     guard owner.isOpen else { return owner.sessionsToRun.append(session) }
-    guard session.running == nil, !isDraining, let next = session.queue.first,
+    guard session.running == nil, !session.isParked, !isDraining, let next = session.queue.first,
       !next.resumesAlone, !next.isEnding
     else { return }
     session.queue.removeFirst()

@@ -82,6 +82,21 @@ package struct TurnRequest: Sendable {
     eventID = envelope.eventID
   }
 
+  /// Stands in for a TurnEvent that cannot be read any more, so that its turn can be ended in order.
+  init(lost accepted: TurnAccepted, traceID: String) {
+    turnID = accepted.turnID
+    sessionID = accepted.sessionID
+    personalityID = accepted.personalityID
+    userMessage = ""
+    principal = accepted.principal
+    deadline = accepted.createdAt
+    idempotencyKey = accepted.idempotencyKey
+    bodyDigest = accepted.bodyDigest
+    createdAt = accepted.createdAt
+    self.traceID = traceID
+    eventID = accepted.requestEventID
+  }
+
   init(
     submission: TurnSubmission, turnID: ULID, sessionID: String, personalityID: String,
     deadline: Timestamp, createdAt: Timestamp, eventID: ULID

@@ -111,14 +111,18 @@ package struct Problem: Error, Sendable {
   package var detail: String
   /// RFC 6901, into the request's body.
   package var pointer: String?
+  /// The turn whose fate is not known, so that it can be asked for later.
+  package var turnID: ULID?
   package var retryAfterSeconds: Int?
 
   package init(
-    _ code: ErrorCode, _ detail: String, pointer: String? = nil, retryAfterSeconds: Int? = nil
+    _ code: ErrorCode, _ detail: String, pointer: String? = nil, turnID: ULID? = nil,
+    retryAfterSeconds: Int? = nil
   ) {
     self.code = code
     self.detail = detail
     self.pointer = pointer
+    self.turnID = turnID
     self.retryAfterSeconds = retryAfterSeconds
   }
 }

@@ -40,6 +40,9 @@ package enum BusError: Error, Sendable, Hashable {
   case diskFull
   /// Closed, or storage was fenced after a failed sync; the reason in words.
   case unavailable(String)
+  /// The storage failed when the records were already on their way to it: they may be on the log
+  /// after its next start, or not.
+  case unconfirmed(String)
   /// A record above the bus' limit, in bytes.
   case recordTooLarge(limit: Int)
   case unknownPartition

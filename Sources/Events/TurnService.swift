@@ -181,6 +181,9 @@ package struct StreamEvent: Sendable {
 package protocol TurnStreamSubscriber: AnyObject {
   /// Events in order; a batch that ends with the terminal is the last call.
   func receive(_ events: [StreamEvent])
+  /// Nothing more comes from this node, which has lost the turn: the last call. The turn goes on
+  /// elsewhere or after a restart, and its stream with it.
+  func lost()
 }
 
 package enum AttachOutcome {

@@ -111,7 +111,8 @@ extension BusError {
   package var problem: Problem {
     switch self {
     case .diskFull: Problem(.diskFull, "the data directory's disk is full; make room")
-    case .unavailable(let why): Problem(.busUnavailable, "the bus does not serve: \(why)")
+    case .unavailable(let why), .unconfirmed(let why):
+      Problem(.busUnavailable, "the bus does not serve: \(why)")
     case .recordTooLarge(let limit):
       Problem(.bodyTooLarge, "the record is larger than the bus takes: \(limit) bytes")
     case .unknownPartition: Problem(.internal, "there is no such partition")

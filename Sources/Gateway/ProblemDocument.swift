@@ -32,6 +32,7 @@ package struct ProblemDocument: Sendable {
     writer.name("retryable")
     writer.bool(code.retryable)
     if let pointer = problem.pointer { writer.member("pointer", pointer) }
+    if let turnID = problem.turnID { writer.member("turn_id", turnID.description) }
     writer.endObject()
     body = writer.bytes
   }

@@ -57,6 +57,8 @@ final class TurnStream: TurnStreamSubscriber, OpenStream {
     }
   }
 
+  func lost() { cut() }
+
   func cut() {
     guard !isOver else { return }
     attachment?.cancel()

@@ -1,5 +1,4 @@
 package import Base
-import CURing
 import Glibc
 
 /// One attempt to connect, and the handle that cancels it.
@@ -25,9 +24,8 @@ private final class Connector: RingClient, Cancellable {
   }
 
   func start(timeout: Nanoseconds) {
-    connecting = loop.submit(self, .connect) { entry in
-      io_uring_prep_connect(entry, descriptor, raw.pointer, raw.length)
-    }
+    connecting = loop.submit(
+      self, .connect(descriptor: descriptor, address: raw.pointer, length: raw.length))
     timer = loop.schedule(after: timeout) { [self] in
       hasTimedOut = true
       if let connecting { loop.cancel(connecting) }
@@ -42,7 +40,7 @@ private final class Connector: RingClient, Cancellable {
     if let connecting { loop.cancel(connecting) }
   }
 
-  func completed(_ operation: Operation, result: Int32, flags: UInt32) {
+  func completed(_ operation: Operation, result: Int32, flags: CompletionFlags) {
     connecting = nil
     timer?.cancel()
     timer = nil

@@ -10,9 +10,9 @@ package final class EventLoop: TimerService {
   package let handle: EventLoopHandle
   package let statistics: RingStatistics
   /// What this kernel made possible.
-  package var mode: RingMode { ring.mode }
+  package var mode: RingMode { backend.mode }
 
-  let ring: Ring
+  let backend: Ring
   let receiveBuffers: ReceiveBuffers?
   private var operations = OperationTable()
   private let timers = TimerHeap()
@@ -40,10 +40,10 @@ package final class EventLoop: TimerService {
     let statistics = RingStatistics()
     self.clock = clock
     self.statistics = statistics
-    ring = try Ring(options: options, statistics: statistics)
+    backend = try Ring(options: options, statistics: statistics)
     handle = EventLoopHandle(mailbox: try Mailbox(wakeups: statistics.wakeups))
     receiveBuffers = ReceiveBuffers(
-      ring: ring.pointer, count: options.receiveBuffers, bufferBytes: options.receiveBufferBytes)
+      ring: backend.pointer, count: options.receiveBuffers, bufferBytes: options.receiveBufferBytes)
     let watch = WakeWatch(loop: self, descriptor: handle.mailbox.descriptor)
     wakeWatch = watch
     watch.arm()
@@ -57,7 +57,7 @@ package final class EventLoop: TimerService {
     isStopped = false
     // What the last callbacks asked for still goes out.
     settle()
-    ring.enter(waiting: .zero)
+    backend.enter(waiting: .zero)
   }
 
   /// Runs until `condition` holds, looked at in every turn, or `deadline` (from now) has passed,
@@ -102,12 +102,12 @@ package final class EventLoop: TimerService {
   /// sockets and listeners close, posts are refused. Returns when the kernel is done with all
   /// buffers. Called on the loop's thread, not from a callback.
   package func close() {
-    guard ring.isOpen else { return }
+    guard backend.isOpen else { return }
     precondition(!isRunning, "a callback may not close its loop; it can stop it")
     handle.mailbox.close()
     timers.removeAll()
     cancelEverything()
-    ring.close()
+    backend.close()
     enqueued = []
     hooks = []
     unsent = []
@@ -120,28 +120,24 @@ package final class EventLoop: TimerService {
 // MARK: - For the operations
 
 extension EventLoop {
-  var isOpen: Bool { ring.isOpen }
+  var isOpen: Bool { backend.isOpen }
 
-  /// Queues an operation of `client`, submitted with the rest of this turn. `prepare` fills the
-  /// entry; what it points at must live until the operation's last completion.
+  /// Queues an operation of `client`, submitted with the rest of this turn. A `linked` one is
+  /// followed by the next, which runs only after the whole of it: see `submitLinked`.
   @discardableResult
   func submit(
-    _ client: any RingClient, _ operation: Operation, _ prepare: (Ring.Entry) -> Void
+    _ client: any RingClient, _ request: Request, linked: Bool = false
   ) -> OperationID {
-    guard ring.isOpen else { return .none }
-    let entry = ring.entry()
-    prepare(entry)
-    let id = operations.insert(client, operation)
-    entry.pointee.user_data = id.raw
+    guard isOpen else { return .none }
+    let id = operations.insert(client, request.operation)
+    backend.submit(request, id, linked: linked)
     return id
   }
 
   /// Asks the kernel to end an operation; its owner still gets the last completion.
   func cancel(_ id: OperationID) {
-    guard ring.isOpen, id != .none else { return }
-    let entry = ring.entry()
-    io_uring_prep_cancel64(entry, id.raw, 0)
-    entry.pointee.user_data = OperationID.none.raw
+    guard isOpen, id != .none else { return }
+    backend.cancel(id)
   }
 
   /// Keeps a callback for another thread, which names it by the key: so it is run, and released,
@@ -161,8 +157,8 @@ extension EventLoop {
   /// For two operations, the first of which is linked to the second: the kernel takes a link only
   /// within one submission.
   func submitLinked(_ body: () -> Void) {
-    guard ring.isOpen else { return }
-    ring.reserve(2)
+    guard isOpen else { return }
+    backend.reserve(2)
     body()
   }
 }
@@ -177,13 +173,13 @@ extension EventLoop {
     isRunning = true
     defer { isRunning = false }
     settle()
-    ring.enter(waiting: waitTime(limit: limit()))
+    backend.enter(waiting: waitTime(limit: limit()))
     handle.mailbox.endSleep()
-    ring.forEachCompletion { complete($0) }
+    backend.forEachCompletion { complete($0) }
     runTimers()
   }
 
-  /// Runs posts and enqueued work, then the hooks, then hands queued bytes to the ring.
+  /// Runs posts and enqueued work, then the hooks, then hands queued bytes to the backend.
   private func settle() {
     for _ in 0..<Self.roundsMax {
       guard runPosts() || !enqueued.isEmpty else { break }
@@ -203,12 +199,13 @@ extension EventLoop {
 
   private func complete(_ completion: kfm_completion) {
     guard completion.user_data != OperationID.none.raw else { return }
-    let last = completion.flags & UInt32(IORING_CQE_F_MORE) == 0
+    let flags = CompletionFlags(rawValue: completion.flags)
+    let last = !flags.contains(.more)
     guard let (client, operation) = operations.take(completion.user_data, last: last) else {
       statistics.staleCompletions.add()
       return
     }
-    client.completed(operation, result: completion.result, flags: completion.flags)
+    client.completed(operation, result: completion.result, flags: flags)
   }
 
   private func runTimers() {
@@ -248,16 +245,13 @@ extension EventLoop {
 
   /// Cancels all operations and waits until the kernel has let go of their buffers.
   private func cancelEverything() {
-    let entry = ring.entry()
-    io_uring_prep_cancel64(
-      entry, 0, Int32(IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL))
-    entry.pointee.user_data = OperationID.none.raw
+    backend.cancelAll()
     let end = clock.monotonic() + Self.closeWaitMax
     var held: [any RingClient] = []
     while operations.count > 0, clock.monotonic() < end {
-      ring.enter(waiting: .milliseconds(10))
-      ring.forEachCompletion { completion in
-        let last = completion.flags & UInt32(IORING_CQE_F_MORE) == 0
+      backend.enter(waiting: .milliseconds(10))
+      backend.forEachCompletion { completion in
+        let last = !CompletionFlags(rawValue: completion.flags).contains(.more)
         if let (client, _) = operations.take(completion.user_data, last: last), last {
           held.append(client)
         }
@@ -282,14 +276,12 @@ private final class WakeWatch: RingClient {
   }
 
   func arm() {
-    loop.submit(self, .poll) { entry in
-      io_uring_prep_poll_multishot(entry, descriptor, UInt32(POLLIN))
-    }
+    loop.submit(self, .wake(descriptor: descriptor))
   }
 
-  func completed(_ operation: Operation, result: Int32, flags: UInt32) {
+  func completed(_ operation: Operation, result: Int32, flags: CompletionFlags) {
     // A full completion queue ends a multishot operation.
-    if flags & UInt32(IORING_CQE_F_MORE) == 0 { arm() }
+    if !flags.contains(.more) { arm() }
   }
 
   func abandoned() {}

@@ -1,4 +1,3 @@
-import CURing
 import Glibc
 
 /// One operation on a file, from its submission to its completion.
@@ -15,7 +14,7 @@ class FileOperation: RingClient {
   /// Calls the completion.
   func finish(_ failure: IOFailure?) { preconditionFailure("every file operation finishes") }
 
-  func completed(_ operation: Operation, result: Int32, flags: UInt32) {
+  func completed(_ operation: Operation, result: Int32, flags: CompletionFlags) {
     switch result {
     case -EINTR, -EAGAIN: submit()
     case ..<0: end(failure(operation, -result))
@@ -62,12 +61,10 @@ final class FileRead: FileOperation {
   }
 
   override func submit() {
-    file.loop.submit(self, .read) { entry in
-      let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
-      io_uring_prep_read(
-        entry, file.descriptor, rest.baseAddress, UInt32(min(rest.count, Self.bytesMax)),
-        offset + UInt64(filled))
-    }
+    let rest = UnsafeMutableRawBufferPointer(
+      rebasing: buffer[filled...].prefix(Self.bytesMax))
+    file.loop.submit(
+      self, .read(descriptor: file.descriptor, buffer: rest, offset: offset + UInt64(filled)))
   }
 
   override func advance(_ count: Int) {
@@ -118,26 +115,17 @@ final class FileWrite: FileOperation {
     guard syncs, isLast else { return submitWrite(linked: false) }
     file.loop.submitLinked {
       submitWrite(linked: true)
-      file.loop.submit(self, .sync) { entry in
-        io_uring_prep_fsync(entry, file.descriptor, UInt32(IORING_FSYNC_DATASYNC))
-      }
+      file.loop.submit(self, .sync(descriptor: file.descriptor))
     }
   }
 
   private func submitWrite(linked: Bool) {
-    file.loop.submit(self, .write) { entry in
-      if next == pieces.count {
-        io_uring_prep_nop(entry)
-      } else {
-        io_uring_prep_writev(
-          entry, file.descriptor, pieces.baseAddress! + next,
-          UInt32(min(pieces.count - next, Self.piecesMax)), offset)
-      }
-      if linked { kfm_sqe_link(entry) }
-    }
+    let rest = UnsafeBufferPointer(rebasing: pieces[next...].prefix(Self.piecesMax))
+    file.loop.submit(
+      self, .write(descriptor: file.descriptor, pieces: rest, offset: offset), linked: linked)
   }
 
-  override func completed(_ operation: Operation, result: Int32, flags: UInt32) {
+  override func completed(_ operation: Operation, result: Int32, flags: CompletionFlags) {
     guard syncs, linkedResult != nil || isLast else {
       return super.completed(operation, result: result, flags: flags)
     }
@@ -146,7 +134,7 @@ final class FileWrite: FileOperation {
     let written = linkedResult ?? -EIO
     linkedResult = nil
     if written < 0 || result == -ECANCELED {
-      super.completed(.write, result: written, flags: 0)
+      super.completed(.write, result: written, flags: [])
     } else if result < 0 {
       // Never tried again, also not after EINTR: what failed to sync may be gone from memory.
       end(failure(.sync, -result))
@@ -190,12 +178,10 @@ final class FileSync: FileOperation {
   }
 
   override func submit() {
-    file.loop.submit(self, .sync) { entry in
-      io_uring_prep_fsync(entry, file.descriptor, UInt32(IORING_FSYNC_DATASYNC))
-    }
+    file.loop.submit(self, .sync(descriptor: file.descriptor))
   }
 
-  override func completed(_ operation: Operation, result: Int32, flags: UInt32) {
+  override func completed(_ operation: Operation, result: Int32, flags: CompletionFlags) {
     // Never tried again, also not after EINTR: what failed to sync may be gone from memory.
     end(result < 0 ? failure(.sync, -result) : nil)
   }

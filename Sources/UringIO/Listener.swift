@@ -1,5 +1,4 @@
 import Base
-import CURing
 import Glibc
 
 /// A listening socket. Connections go to `accept` until `close()`.
@@ -42,14 +41,7 @@ package final class Listener {
   }
 
   private func arm() {
-    accepting = loop.submit(self, .accept) { entry in
-      let flags = Int32(SOCK_CLOEXEC.rawValue)
-      if isSingleShot {
-        io_uring_prep_accept(entry, descriptor, nil, nil, flags)
-      } else {
-        io_uring_prep_multishot_accept(entry, descriptor, nil, nil, flags)
-      }
-    }
+    accepting = loop.submit(self, .accept(descriptor: descriptor, single: isSingleShot))
   }
 
   private func accepted(_ result: Int32) {
@@ -78,8 +70,8 @@ package final class Listener {
 }
 
 extension Listener: RingClient {
-  func completed(_ operation: Operation, result: Int32, flags: UInt32) {
-    let isLast = flags & UInt32(IORING_CQE_F_MORE) == 0
+  func completed(_ operation: Operation, result: Int32, flags: CompletionFlags) {
+    let isLast = !flags.contains(.more)
     if isLast { accepting = nil }
     accepted(result)
     guard isLast else { return }

@@ -6,8 +6,7 @@ enum Operation: UInt8 {
 /// The owner of operations in flight. The table holds it strongly until the last completion of
 /// each of its operations, so buffers that belong to the owner outlive the kernel's use of them.
 protocol RingClient: AnyObject {
-  /// `flags` has `IORING_CQE_F_MORE` while more completions of the same operation will follow.
-  func completed(_ operation: Operation, result: Int32, flags: UInt32)
+  func completed(_ operation: Operation, result: Int32, flags: CompletionFlags)
   /// The loop closes: nothing will complete any more. Drop callbacks, release descriptors.
   func abandoned()
 }

@@ -1,4 +1,3 @@
-import CURing
 import Glibc
 
 /// What to wait for on a descriptor, and what was found.
@@ -57,12 +56,10 @@ package final class PollRegistration: RingClient {
 
   private func arm() {
     guard body != nil, !events.isEmpty else { return }
-    armed = loop.submit(self, .poll) { entry in
-      io_uring_prep_poll_add(entry, descriptor, events.rawValue)
-    }
+    armed = loop.submit(self, .poll(descriptor: descriptor, events: events.rawValue))
   }
 
-  func completed(_ operation: Operation, result: Int32, flags: UInt32) {
+  func completed(_ operation: Operation, result: Int32, flags: CompletionFlags) {
     armed = nil
     isUpdating = false
     switch result {

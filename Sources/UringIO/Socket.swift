@@ -1,5 +1,4 @@
 import Base
-import CURing
 import Glibc
 
 /// How the bytes from a peer ended.
@@ -121,21 +120,16 @@ extension Socket {
   private func armReceive() {
     guard wantsBytes, receiving == nil, !hasReceiveEnded, phase == .open || phase == .lingering
     else { return }
-    receiving = loop.submit(self, .receive) { entry in
-      if loop.receiveBuffers != nil {
-        io_uring_prep_recv_multishot(entry, descriptor, nil, 0, 0)
-        kfm_sqe_select_buffer(entry)
-      } else {
-        let buffer =
-          ownBuffer ?? .allocate(byteCount: Self.ownBufferBytes, alignment: 16)
-        ownBuffer = buffer
-        io_uring_prep_recv(entry, descriptor, buffer.baseAddress, buffer.count, 0)
-      }
+    guard loop.receiveBuffers == nil else {
+      return receiving = loop.submit(self, .receive(descriptor: descriptor))
     }
+    let buffer = ownBuffer ?? .allocate(byteCount: Self.ownBufferBytes, alignment: 16)
+    ownBuffer = buffer
+    receiving = loop.submit(self, .receiveInto(descriptor: descriptor, buffer: buffer))
   }
 
-  private func receiveCompleted(_ result: Int32, _ flags: UInt32) {
-    if flags & UInt32(IORING_CQE_F_MORE) == 0 {
+  private func receiveCompleted(_ result: Int32, _ flags: CompletionFlags) {
+    if !flags.contains(.more) {
       receiving = nil
       isReceiveCancelled = false
     }
@@ -149,9 +143,9 @@ extension Socket {
     armReceive()
   }
 
-  private func received(_ count: Int, _ flags: UInt32) {
-    if flags & UInt32(IORING_CQE_F_BUFFER) != 0, let buffers = loop.receiveBuffers {
-      let index = Int(flags >> UInt32(IORING_CQE_BUFFER_SHIFT))
+  private func received(_ count: Int, _ flags: CompletionFlags) {
+    if flags.contains(.hasBuffer), let buffers = loop.receiveBuffers {
+      let index = flags.bufferIndex
       deliver(buffers.bytes(index, count: count))
       buffers.recycle(index)
     } else if let ownBuffer {
@@ -213,12 +207,7 @@ extension Socket {
     isSendScheduled = false
     guard sending == nil, phase == .open || phase == .lingering, let bytes = queue.front()
     else { return }
-    sending = loop.submit(self, .send) { entry in
-      // WAITALL: the kernel goes on after a short send instead of coming back to us.
-      io_uring_prep_send(
-        entry, descriptor, bytes.baseAddress, bytes.count,
-        Int32(MSG_NOSIGNAL | MSG_WAITALL))
-    }
+    sending = loop.submit(self, .send(descriptor: descriptor, bytes: bytes))
   }
 
   private func sendCompleted(_ result: Int32) {
@@ -310,7 +299,7 @@ extension Socket {
 }
 
 extension Socket: RingClient {
-  func completed(_ operation: Operation, result: Int32, flags: UInt32) {
+  func completed(_ operation: Operation, result: Int32, flags: CompletionFlags) {
     if operation == .send {
       sendCompleted(result)
     } else {

@@ -1,66 +1,72 @@
-import CVector
-import Glibc
-
 extension VectorIndex {
   /// Reads an index that `save` wrote. Every byte is verified, and every rule that the search
   /// relies on, before the index exists: no content of a file can make a later call fail.
   /// - Throws: `.file`, with what is wrong.
   public static func load(from path: String) throws(VectorIndexError) -> VectorIndex {
     do throws(IndexFileError) {
-      let file = try IndexFileAccess(opening: path, flags: O_RDONLY)
-      let layout = try IndexFileReader.layout(of: file)
-      return try IndexFileReader(file: file, layout: layout).load()
+      return try IndexFileReader(source: IndexFileSource(opening: path)).load()
     } catch { throw .file(error) }
+  }
+
+  /// Reads every byte of an index's file and holds it against the checksums, without making an
+  /// index of it.
+  /// - Throws: `.file`, with what is wrong.
+  public static func verify(file path: String) throws(VectorIndexError) {
+    do throws(IndexFileError) { try IndexFileSource(opening: path).verify() } catch {
+      throw .file(error)
+    }
   }
 }
 
 private struct IndexFileReader: ~Copyable {
-  let file: IndexFileAccess
-  let layout: IndexFileLayout
+  private let source: IndexFileSource
+  private let header: IndexFileOptions
 
-  static func layout(of file: borrowing IndexFileAccess) throws(IndexFileError) -> IndexFileLayout {
-    let size = try file.size()
-    var header = [UInt8](repeating: 0, count: min(size, IndexFileLayout.headerBytes))
-    guard try read(&header, from: file, at: 0) else {
-      throw .sizeMismatch(expected: size, actual: try file.size())
+  init(source: consuming IndexFileSource) throws(IndexFileError) {
+    let section = try source.section(IndexSection.options.rawValue, IndexSection.options.name)
+    guard section.bytes == IndexFileOptions.bytes else {
+      throw .inconsistent("options of \(section.bytes) bytes")
     }
-    return try IndexFileLayout(decoding: header, fileBytes: size)
+    header = try IndexFileOptions(decoding: source.read(section, IndexSection.options.name))
+    self.source = source
   }
 
   func load() throws(IndexFileError) -> VectorIndex {
-    var shape = [UInt8](repeating: 0, count: layout.nodes)
-    try fill(&shape, .shape)
-    var ids = [UInt64](repeating: 0, count: layout.nodes)
-    try fill(&ids, .ids)
-    let levels = shape.map { $0 & ~IndexFileLayout.tombstoneBit }
-    let isTombstone = shape.map { $0 & IndexFileLayout.tombstoneBit != 0 }
-    try checkLevels(levels)
+    let nodes = header.nodes
+    let shape: [UInt8] = try array(.shape, count: nodes, of: 0)
+    let ids: [UInt64] = try array(.ids, count: nodes, of: 0)
+    let levels = shape.map { $0 & ~IndexSection.tombstoneBit }
+    let isTombstone = shape.map { $0 & IndexSection.tombstoneBit != 0 }
+    guard levels.allSatisfy({ $0 <= HNSWGraph.levelMax }) else {
+      throw .inconsistent("a node above the top layer")
+    }
     let rows = try loadRows(ids: ids, isTombstone: isTombstone)
     let graph = HNSWGraph(
-      rows: rows, metric: layout.options.metric, options: layout.options,
-      rowsExpected: layout.nodes)
-    graph.restore(levels: levels, isTombstone: isTombstone, entry: layout.entry)
+      rows: rows, metric: header.options.metric, options: header.options, rowsExpected: nodes)
+    // The lengths of the edges are held against the file before memory is taken for them.
+    let upperWords = levels.reduce(0) { $0 + Int($1) * header.options.m }
+    _ = try section(.upperEdges, bytes: upperWords * 4)
+    _ = try section(.edges, bytes: nodes * 2 * header.options.m * 4)
+    graph.restore(levels: levels, isTombstone: isTombstone, entry: header.entry)
     try fill(graph.edges0.mutableBytes, .edges)
     try fill(graph.upperEdges.mutableBytes, .upperEdges)
     if let broken = graph.brokenInvariant() { throw .inconsistent(broken) }
-    return VectorIndex(options: layout.options, graph: graph)
+    return VectorIndex(options: header.options, attributes: try attributes(), graph: graph)
   }
 
-  /// The layers announced must be those that the upper edges have room for.
-  private func checkLevels(_ levels: [UInt8]) throws(IndexFileError) {
-    var words = 0
-    for level in levels {
-      guard level <= HNSWGraph.levelMax else { throw .inconsistent("a node of layer \(level)") }
-      words += Int(level) * layout.options.m
+  private func attributes() throws(IndexFileError) -> IndexAttributes {
+    let name = IndexSection.attributes.name
+    let section = try source.section(IndexSection.attributes.rawValue, name)
+    guard let attributes = IndexAttributes(decoding: try source.read(section, name)) else {
+      throw .inconsistent(name)
     }
-    let padded = IndexFileLayout.Extent(bytes: words * 4).paddedBytes
-    guard padded == layout[.upperEdges].paddedBytes else {
-      throw .inconsistent("upper edges of \(layout[.upperEdges].bytes) bytes, \(words * 4) wanted")
-    }
+    return attributes
   }
 
   private func loadRows(ids: [UInt64], isTombstone: [Bool]) throws(IndexFileError) -> RowStore {
-    let rows = RowStore(dimension: layout.options.dimension, rows: layout.nodes)
+    let dimension = header.options.dimension
+    _ = try section(.rows, bytes: header.nodes * RowStore.stride(dimension) * 4)
+    let rows = RowStore(dimension: dimension, rows: header.nodes)
     let isUnique = try rows.restore(ids: ids, isBound: { !isTombstone[$0] }) {
       (memory) throws(IndexFileError) in try fill(memory, .rows)
     }
@@ -70,34 +76,24 @@ private struct IndexFileReader: ~Copyable {
     return rows
   }
 
-  private func fill<Element: BitwiseCopyable>(
-    _ array: inout [Element], _ section: IndexFileLayout.Section
-  ) throws(IndexFileError) {
-    try array.withUnsafeMutableBufferPointer { (elements) throws(IndexFileError) in
-      try fill(UnsafeMutableRawBufferPointer(elements), section)
-    }
+  private func section(_ kind: IndexSection, bytes: Int) throws(IndexFileError)
+    -> IndexFileTable.Section
+  {
+    try source.section(kind.rawValue, kind.name, bytes: bytes)
   }
 
-  /// Reads a section into memory of its size without padding, and verifies both.
-  private func fill(_ memory: UnsafeMutableRawBufferPointer, _ section: IndexFileLayout.Section)
+  private func array<Element: BitwiseCopyable>(
+    _ kind: IndexSection, count: Int, of zero: Element
+  ) throws(IndexFileError) -> [Element] {
+    _ = try section(kind, bytes: count * MemoryLayout<Element>.stride)
+    var array = [Element](repeating: zero, count: count)
+    try array.withMutableRawBytes { (memory) throws(IndexFileError) in try fill(memory, kind) }
+    return array
+  }
+
+  private func fill(_ memory: UnsafeMutableRawBufferPointer, _ kind: IndexSection)
     throws(IndexFileError)
   {
-    let extent = layout[section]
-    var padding = [UInt8](repeating: 0, count: extent.paddedBytes - memory.count)
-    guard try file.read(into: memory, at: extent.offset),
-      try Self.read(&padding, from: file, at: extent.offset + memory.count)
-    else { throw .sizeMismatch(expected: layout.fileBytes, actual: try file.size()) }
-    let crc = cvector_crc32c(0, memory.baseAddress, memory.count)
-    guard cvector_crc32c(crc, padding, padding.count) == extent.checksum else {
-      throw .checksumMismatch(section: "\(section)")
-    }
-  }
-
-  private static func read(
-    _ bytes: inout [UInt8], from file: borrowing IndexFileAccess, at offset: Int
-  ) throws(IndexFileError) -> Bool {
-    try bytes.withUnsafeMutableBufferPointer { (elements) throws(IndexFileError) in
-      try file.read(into: UnsafeMutableRawBufferPointer(elements), at: offset)
-    }
+    try source.read(section(kind, bytes: memory.count), kind.name, into: memory)
   }
 }

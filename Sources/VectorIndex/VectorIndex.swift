@@ -47,21 +47,28 @@ public final class VectorIndex: @unchecked Sendable {
   }
 
   public let options: Options
+  /// Where the vectors come from; saved with them.
+  public let attributes: IndexAttributes
 
   // Sendable because every access to `graph` and what it owns is inside `lock`.
   private let lock = ReadersWriterLock()
   private var graph: HNSWGraph
 
   /// - Throws: `.parameterOutOfRange` for an option outside its range.
-  public init(options: Options) throws(VectorIndexError) {
+  public init(
+    options: Options, attributes: IndexAttributes = IndexAttributes()
+  ) throws(VectorIndexError) {
     try Self.check(options)
+    try Self.check("attributes", attributes.encode().count, in: 0...IndexAttributes.bytesMax)
     self.options = options
+    self.attributes = attributes
     graph = HNSWGraph(
       rows: RowStore(dimension: options.dimension), metric: options.metric, options: options)
   }
 
-  init(options: Options, graph: HNSWGraph) {
+  init(options: Options, attributes: IndexAttributes, graph: HNSWGraph) {
     self.options = options
+    self.attributes = attributes
     self.graph = graph
   }
 

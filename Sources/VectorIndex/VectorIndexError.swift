@@ -26,7 +26,7 @@ public enum VectorIndexError: Error, Hashable, Sendable {
 public enum IndexFileError: Error, Hashable, Sendable {
   /// The first bytes are not those of an index.
   case notAnIndex
-  /// Written by a later format than this library reads.
+  /// Written in another format than this library reads.
   case versionUnsupported(UInt32)
   /// Fewer or more bytes than the header announces.
   case sizeMismatch(expected: Int, actual: Int)
@@ -64,7 +64,7 @@ extension IndexFileError: CustomStringConvertible {
     switch self {
     case .notAnIndex: "not a vector index file"
     case .versionUnsupported(let version):
-      "format version \(version) is newer than this library reads; rebuild the index"
+      "format version \(version) is not the one this library reads; rebuild the index"
     case .sizeMismatch(let expected, let actual):
       "the file has \(actual) bytes, its header announces \(expected); rebuild the index"
     case .checksumMismatch(let section):

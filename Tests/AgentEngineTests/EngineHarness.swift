@@ -113,7 +113,10 @@ final class StreamProbe: TurnStreamSubscriber {
   private(set) var events: [StreamEvent] = []
   private(set) var standing: [(position: StreamPosition, name: String, data: JSON)] = []
   private(set) var broken: [String] = []
+  private(set) var losses = 0
   private var attempt: UInt64 = 0
+
+  func lost() { losses += 1 }
 
   func receive(_ batch: [StreamEvent]) {
     for event in batch {

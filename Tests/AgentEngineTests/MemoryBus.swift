@@ -127,6 +127,23 @@ final class MemoryBus: MessageBus {
 
   func status() -> [TopicStatus] { [] }
 
+  /// Rewrites what is stored on a topic, as another release, or damage, would have it. Returns how
+  /// many records changed.
+  func rewrite(_ topic: Topic, _ change: (String) -> String) -> Int {
+    var changed = 0
+    for partition in 0..<partitionCount(of: topic) {
+      let target = TopicPartition(topic, partition)
+      for index in (stored[target] ?? []).indices {
+        let before = stored[target]![index].record
+        let after = Array(change(String(decoding: before.payload, as: UTF8.self)).utf8)
+        guard after != Array(before.payload) else { continue }
+        changed += 1
+        stored[target]![index].record.payload = after
+      }
+    }
+    return changed
+  }
+
   /// Everything on a topic as JSON, partitions one after the other.
   func events(_ topic: Topic) -> [JSON] {
     (0..<partitionCount(of: topic)).flatMap { partition in

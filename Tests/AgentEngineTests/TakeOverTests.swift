@@ -157,6 +157,49 @@ import Testing
     #expect(harness.finish(turn)?.terminal["error"]?["code"]?.string == "pack_unavailable")
   }
 
+  @Test func aTurnWhoseEventIsGoneEnds() throws {
+    let harness = EngineHarness()
+    harness.world.replies = [ScriptedReply(delay: .seconds(30))]
+    let turn = harness.begin("x", session: "s")
+    let next = harness.begin("y", session: "s")
+    harness.time.run(for: .seconds(1))
+    #expect(
+      harness.bus.rewrite(.turnsRequests) {
+        $0.contains(turn.description) ? $0.replacing("user_message", with: "user_massage") : $0
+      } == 1)
+    harness.kill()
+    let end = try #require(harness.finish(turn))
+    #expect(end.status == .failed)
+    #expect(end.terminal["error"]?["code"]?.string == "internal")
+    #expect(harness.finish(next)?.status == .completed)
+  }
+
+  /// D34: what a newer release has recorded is left alone until somebody can read it.
+  @Test(arguments: [("\"fold_version\":1", "\"fold_version\":9"), ("1.0.0", "2.0.0")])
+  func recordsOfANewerReleaseParkTheirSession(_ newer: (String, String)) throws {
+    let harness = EngineHarness()
+    harness.world.replies = [ScriptedReply(delay: .seconds(30))]
+    let turn = harness.begin("x", session: "s")
+    harness.time.run(for: .seconds(1))
+    let calls = harness.world.requests.count
+    #expect(
+      harness.bus.rewrite(.journal) {
+        $0.contains("PlanDecided.v1") ? $0.replacing(newer.0, with: newer.1) : $0
+      } > 0)
+    harness.kill()
+    harness.time.run(for: .seconds(60))
+    #expect(harness.resource(turn)?.status == .queued)
+    let late = harness.begin("z", session: "s")
+    #expect(harness.finish(harness.begin("other", session: "t"))?.status == .completed)
+    harness.time.run(for: .seconds(1_200))
+    for parked in [turn, late] {
+      let end = try #require(harness.finish(parked))
+      #expect(end.terminal["error"]?["code"]?.string == "session_parked")
+    }
+    let asked = harness.world.requests.dropFirst(calls).compactMap { $0.messages.last?.text }
+    #expect(asked == ["other"])
+  }
+
   @Test func aFullDiskHoldsTurnsUpAndLosesNothing() throws {
     let harness = EngineHarness()
     let turn = harness.begin("x")
@@ -169,6 +212,45 @@ import Testing
     }
     #expect(problem.code == .diskFull)
     #expect(problem.retryAfterSeconds != nil)
+  }
+
+  /// The log failed with the records on their way: promised is nothing, but the client can ask.
+  @Test func anUnknownOutcomeNamesTheTurn() throws {
+    let harness = EngineHarness()
+    harness.bus.failNext = [.unconfirmed("the sync failed")]
+    guard case .failure(let problem) = harness.submit(harness.submission("y")) else {
+      Issue.record("a turn that may not be on the log was promised")
+      return
+    }
+    #expect(problem.code == .turnUnconfirmed)
+    let turn = try #require(problem.turnID)
+    #expect(problem.detail.contains(turn.description))
+    #expect(harness.resource(turn) == nil)
+  }
+
+  @Test func whenTheLogFailsItsTurnsGoOnElsewhere() throws {
+    let harness = EngineHarness()
+    harness.world.replies = [ScriptedReply(deltas: ["a "], delay: .seconds(1))]
+    let turn = harness.begin("x", session: "s")
+    let queued = harness.begin("y", session: "s")
+    let client = try #require(harness.attach(turn))
+    let waiting = try #require(harness.attach(queued))
+    harness.bus.failNext = [.unconfirmed("the sync failed")]
+    _ = harness.time.run(until: { client.losses > 0 })
+    #expect(client.losses == 1)
+    #expect(waiting.losses == 1)
+    #expect(client.terminal == nil)
+    let calls = harness.world.requests.count
+    harness.time.run(for: .seconds(60))
+    #expect(harness.world.requests.count == calls, "a lost turn goes on")
+    guard case .failure(let problem) = harness.submit(harness.submission("z", session: "s")) else {
+      Issue.record("a lost partition took a turn")
+      return
+    }
+    #expect(problem.code == .busUnavailable)
+    harness.kill()
+    #expect(harness.finish(turn)?.status == .completed)
+    #expect(harness.finish(queued)?.status == .completed)
   }
 
   @Test func idempotencyKeysSurvive() throws {

@@ -100,7 +100,7 @@ import Testing
   /// Names of the surface that this version lacks; each is refused by name.
   @Test(arguments: [
     "replay", "fork", "sessions", "dlq", "approvals", "tools", "memory", "index", "models", "iggy",
-    "broker", "bench", "size", "log", "backup", "keys", "audit", "top",
+    "broker", "size", "log", "backup", "keys", "audit", "top",
   ]) func whatIsNotBuiltIsRefusedByName(name: String) {
     let outcome = ProgramRun().run(name, "--help")
     #expect(outcome.exitCode == .usage)

@@ -26,6 +26,13 @@ final class FixedInput: InputSource {
   func readAll(limit: ByteCount) -> [UInt8]? {
     text.utf8.count <= limit.bytes ? Array(text.utf8) : nil
   }
+
+  private lazy var lines = text.split(separator: "\n").map { Array($0.utf8) }[...]
+
+  func readLine(limit: ByteCount) -> InputLine {
+    guard let line = lines.popFirst() else { return .end }
+    return line.count <= limit.bytes ? .line(line) : .failed
+  }
 }
 
 /// How a made-up node answers one request.

@@ -39,6 +39,15 @@ import Testing
     #expect(try pointer("") == "")
   }
 
+  @Test func theTurnInQuestionIsNamed() throws {
+    let turn = ULID(value: 7)
+    let document = ProblemDocument(
+      Problem(.turnUnconfirmed, "", turnID: turn), traceID: "")
+    #expect(try JSON(parsing: document.body)["turn_id"]?.string == turn.description)
+    let other = ProblemDocument(Problem(.overloaded, ""), traceID: "")
+    #expect(try JSON(parsing: other.body)["turn_id"] == nil)
+  }
+
   @Test func theEnginesRetryAfterIsKept() {
     let problem = Problem(.diskFull, "why", retryAfterSeconds: 30)
     #expect(ProblemDocument(problem, traceID: "t").retryAfterSeconds == 30)

@@ -57,6 +57,20 @@ import VectorIndex
     #expect(try loaded.search([1, 2, 3], k: 1).map(\.id) == [1])
   }
 
+  @Test func whereTheVectorsComeFromIsKept() throws {
+    let attributes = IndexAttributes(
+      embedder: "static-1", weightsDigest: "ab12", chunker: "3",
+      extra: ["pack": "ärchivist", "": ""])
+    let index = try VectorIndex(
+      options: .init(dimension: 3, metric: .cosine), attributes: attributes)
+    try index.save(to: directory.file("a"))
+    #expect(try VectorIndex.load(from: directory.file("a")).attributes == attributes)
+    let tooLong = IndexAttributes(embedder: String(repeating: "x", count: 60_000))
+    #expect(throws: VectorIndexError.self) {
+      try VectorIndex(options: .init(dimension: 3, metric: .cosine), attributes: tooLong)
+    }
+  }
+
   @Test func everyFlippedByteIsDetected() throws {
     try sample(rows: 20).save(to: directory.file("a"))
     let good = directory.bytes("a")
@@ -67,13 +81,16 @@ import VectorIndex
       #expect(throws: VectorIndexError.self, "byte \(position)") {
         try VectorIndex.load(from: directory.file("b"))
       }
+      #expect(throws: VectorIndexError.self, "verify, byte \(position)") {
+        try VectorIndex.verify(file: directory.file("b"))
+      }
     }
   }
 
   @Test func everyTruncationIsDetected() throws {
     try sample(rows: 200).save(to: directory.file("a"))
     let good = directory.bytes("a")
-    for length in stride(from: 0, to: good.count, by: 64) {
+    for length in stride(from: 0, to: good.count, by: 512) {
       directory.write(Array(good[..<length]), "b")
       #expect(throws: VectorIndexError.self, "\(length) bytes") {
         try VectorIndex.load(from: directory.file("b"))
@@ -91,7 +108,7 @@ import VectorIndex
     try sample(rows: 20).save(to: directory.file("a"))
     let good = directory.bytes("a")
     var loaded = 0, refused = 0
-    for position in good.indices where position < 252 || position >= 256 {
+    for position in good.indices where position < 4092 || position >= 4096 {
       for value: UInt8 in [0xFF, good[position] ^ 1] where value != good[position] {
         var bad = good
         bad[position] = value
@@ -116,18 +133,20 @@ import VectorIndex
   /// Computes the checksums anew where the section table still points inside the file.
   private func reseal(_ bytes: inout [UInt8]) {
     bytes.withUnsafeMutableBytes { memory in
-      for section in 0..<5 {
-        let at = 64 + section * 24
-        let offset = memory.loadUnaligned(fromByteOffset: at, as: UInt64.self)
-        let length = memory.loadUnaligned(fromByteOffset: at + 8, as: UInt64.self)
-        guard offset <= UInt64(memory.count), length <= UInt64(memory.count) - offset else {
-          continue
-        }
-        let crc = cvector_crc32c(0, memory.baseAddress! + Int(offset), Int(length))
-        memory.storeBytes(of: crc, toByteOffset: at + 16, as: UInt32.self)
+      let sections = memory.loadUnaligned(fromByteOffset: 12, as: UInt32.self)
+      for section in 0..<Int(min(sections, 64)) {
+        let at = 24 + section * 24
+        let offset = memory.loadUnaligned(fromByteOffset: at + 8, as: UInt64.self)
+        let length = memory.loadUnaligned(fromByteOffset: at + 16, as: UInt64.self)
+        guard length <= UInt64(memory.count), offset <= UInt64(memory.count),
+          (length + 4095) / 4096 * 4096 <= UInt64(memory.count) - offset
+        else { continue }
+        let padded = Int((length + 4095) / 4096 * 4096)
+        let crc = cvector_crc32c(0, memory.baseAddress! + Int(offset), padded)
+        memory.storeBytes(of: crc, toByteOffset: at + 4, as: UInt32.self)
       }
-      let crc = cvector_crc32c(0, memory.baseAddress, 252)
-      memory.storeBytes(of: crc, toByteOffset: 252, as: UInt32.self)
+      let crc = cvector_crc32c(0, memory.baseAddress, 4092)
+      memory.storeBytes(of: crc, toByteOffset: 4092, as: UInt32.self)
     }
   }
 
@@ -142,10 +161,14 @@ import VectorIndex
     ) { try VectorIndex.load(from: directory.file("none")) }
     try sample(rows: 3).save(to: directory.file("a"))
     var later = directory.bytes("a")
-    later[8] = 2
+    later[8] = 3
     directory.write(later, "later")
-    #expect(throws: VectorIndexError.file(.versionUnsupported(2))) {
+    #expect(throws: VectorIndexError.file(.versionUnsupported(3))) {
       try VectorIndex.load(from: directory.file("later"))
+    }
+    directory.write(Array("VIDXHNSW".utf8) + [1, 0, 0, 0], "first")
+    #expect(throws: VectorIndexError.file(.versionUnsupported(1))) {
+      try VectorIndex.load(from: directory.file("first"))
     }
   }
 

@@ -10,6 +10,7 @@ package struct CommandTable {
       + [TopicsListCommand.definition, TopicsTailCommand.definition, LagCommand.definition]
       + [PacksListCommand.definition, PacksNewCommand.definition, PacksValidateCommand.definition]
       + [ConfigCommand.check, ConfigCommand.show, ConfigCommand.schema]
+      + [VecServeCommand.definition]
       + [LoadCommand.definition, DoctorCommand.definition, VersionCommand.definition]
       + [CompletionsCommand.definition]
   }
@@ -17,7 +18,7 @@ package struct CommandTable {
   /// Commands of the surface that this version does not have.
   static let notInThisVersion = [
     "replay", "fork", "sessions", "dlq", "approvals", "tools", "memory", "index", "models",
-    "iggy", "broker", "bench", "size", "log", "backup", "keys", "audit", "top", "turns retry",
+    "iggy", "broker", "size", "log", "backup", "keys", "audit", "top", "turns retry",
   ]
 
   package func definition(named name: String) -> CommandDefinition? {

@@ -3,6 +3,9 @@ import Events
 
 /// A client that watches one turn, loses its connection and comes back where it was.
 final class SimulatedClient: TurnStreamSubscriber {
+  /// The simulation kills nodes; a partition is not lost under one that lives.
+  func lost() { preconditionFailure("a partition was lost under a living owner") }
+
   let turnID: ULID
   private(set) var view = ReaderView()
   /// Nil while it is not connected.
