@@ -126,10 +126,37 @@ VNNI static void distances_vnni(const cvx_view *view, const cvx_query *query,
 
 cvx_distances_kernel cvx_distances = distances_baseline;
 
-void cvx_choose_distances(int level) {
-  cvx_distances = distances_baseline;
+static cvx_distances_kernel kernel_at(int level) {
 #if defined(__x86_64__)
-  if (level >= CVECTOR_AVX2_FMA) cvx_distances = distances_avx2;
-  if (level >= CVECTOR_AVX512_VNNI) cvx_distances = distances_vnni;
+  if (level >= CVECTOR_AVX512_VNNI) return distances_vnni;
+  if (level >= CVECTOR_AVX2_FMA) return distances_avx2;
 #endif
+  (void)level;
+  return distances_baseline;
+}
+
+void cvx_choose_distances(int level) { cvx_distances = kernel_at(level); }
+
+// A distance with a bias and an offset of 0 is the sum, negated; below 2^24 a float holds it, and
+// what is above is taken off first, in two halves of the query.
+void cvx_code_sums(int level, const uint8_t *codes, size_t stride, uint32_t count,
+                   const int8_t *query, int32_t *sums) {
+  int8_t part[CVX_STRIDE_MAX] __attribute__((aligned(64)));
+  cvx_factor factors[CVX_GROUP];
+  uint32_t slots[CVX_GROUP];
+  float out[CVX_GROUP + 4];
+  cvx_view view = {.stride = (uint32_t)stride, .codes = (uint8_t *)(uintptr_t)codes,
+                   .factors = factors};
+  cvx_query parts = {.codes = part, .scale = -1};
+  for (uint32_t at = 0; at < count; at++) {
+    factors[at] = (cvx_factor){1, 0};
+    slots[at] = at;
+    sums[at] = 0;
+  }
+  for (size_t from = 0; from < stride; from += 512) {
+    memset(part, 0, stride);
+    memcpy(part + from, query + from, stride - from < 512 ? stride - from : 512);
+    kernel_at(level)(&view, &parts, slots, count, out);
+    for (uint32_t at = 0; at < count; at++) sums[at] += (int32_t)out[at];
+  }
 }

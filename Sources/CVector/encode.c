@@ -62,6 +62,31 @@ void cvx_decode(const uint8_t *codes, const int8_t *residuals, float scale, cons
   }
 }
 
+/// The largest Σ xᵢ²: (|a| + |b|)² of two such vectors still fits a float.
+#define SQUARES_MAX (3.4028234663852886e38 / 4)
+
+int cvx_check(const float *vector, size_t dimension, int metric, float *out) {
+  // In double, where the squares of tiny and of huge components neither vanish nor overflow.
+  double sums[8] = {0};
+  size_t at = 0;
+  for (; at + 8 <= dimension; at += 8)
+    for (int lane = 0; lane < 8; lane++)
+      sums[lane] += (double)vector[at + lane] * (double)vector[at + lane];
+  for (; at < dimension; at++) sums[0] += (double)vector[at] * (double)vector[at];
+  double squares = 0;
+  for (int lane = 0; lane < 8; lane++) squares += sums[lane];
+  if (!(squares <= 1.7976931348623157e308)) return CVX_NOT_FINITE;
+  if (metric != CVX_COSINE) {
+    if (squares > SQUARES_MAX) return CVX_TOO_LARGE;
+    memcpy(out, vector, dimension * sizeof(float));
+    return CVX_GOOD;
+  }
+  if (!(squares > 0)) return CVX_ZERO;
+  double scale = 1 / sqrt(squares);
+  for (at = 0; at < dimension; at++) out[at] = (float)((double)vector[at] * scale);
+  return CVX_GOOD;
+}
+
 // A query's codes are those of a row without the offset.
 static float encode_query(const float *y, size_t dimension, int8_t *codes, int32_t *sum,
                           int64_t *squares) {
@@ -85,7 +110,7 @@ void cvx_prepare(const cvx_view *view, cvx_scratch *scratch, const float *vector
                  cvx_query *query) {
   size_t dimension = view->dimension;
   float *y = scratch->query_exact;
-  memcpy(y, vector, dimension * sizeof(float));
+  if (y != vector) memcpy(y, vector, dimension * sizeof(float));
   cvx_rotate(y, dimension);
   double product = 0;
   if (view->metric == CVX_INNER_PRODUCT)

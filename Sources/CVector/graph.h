@@ -81,7 +81,7 @@ void cvx_query_of_row(const cvx_view *view, uint32_t slot, cvx_query *query);
 
 /// Of `count` candidates, nearest first, at most `limit` that point in different directions.
 uint32_t cvx_select(const cvx_view *view, cvx_scratch *scratch, const uint64_t *candidates,
-                    uint32_t count, uint32_t limit, int fill, uint32_t *chosen);
+                    uint32_t count, uint32_t limit, uint32_t *chosen);
 
 /// The distance of a row by all its bits: what is returned.
 float cvx_exact(const cvx_view *view, const cvx_query *query, uint32_t slot);
@@ -94,6 +94,7 @@ void cvx_choose_exact(int level);
 void cvx_touch(cvx_scratch *scratch, const uint32_t *slots, uint32_t count);
 void cvx_reserve_pool(cvx_scratch *scratch, uint32_t capacity);
 void cvx_reserve_found(cvx_scratch *scratch, uint32_t capacity);
+void cvx_reserve_results(cvx_scratch *scratch, uint32_t capacity);
 cvx_answer *cvx_reserve_answers(cvx_scratch *scratch, uint32_t capacity);
 
 // Walks (walk.c).
@@ -101,6 +102,16 @@ void cvx_prefetch(const cvx_view *view, const uint32_t *slots, uint32_t count);
 uint32_t cvx_insert(uint64_t *pool, uint32_t *count, uint32_t capacity, uint64_t key);
 uint32_t cvx_rerank(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
                     const uint64_t *candidates, uint32_t count, uint32_t k, cvx_answer *answers);
+uint32_t cvx_reranked(uint32_t k);
+uint32_t cvx_collect(const cvx_view *view, cvx_scratch *scratch, uint32_t slot, uint32_t layer,
+                     uint32_t count, uint32_t *fresh);
+void cvx_mark(cvx_scratch *scratch, uint32_t slot);
+int cvx_walk_allowed(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
+                     uint32_t count, uint64_t start, uint32_t layer, uint32_t ef, uint32_t width,
+                     const uint64_t *allow, uint64_t limit, double share);
+uint32_t cvx_search_allowed(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
+                            uint32_t count, uint32_t entry, uint32_t k, uint32_t ef,
+                            const uint64_t *allow, cvx_answer *answers);
 void cvx_visit_begin(cvx_scratch *scratch, uint32_t count);
 void cvx_visit_end(cvx_scratch *scratch);
 uint64_t cvx_descend(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,

@@ -26,7 +26,8 @@ INLINE void flip(float *x, size_t count, uint32_t round) {
 }
 
 // The four lowest levels of the transform, within sixteen lanes.
-INLINE lanes within(lanes v) {
+INLINE void within(lanes *place, float scale) {
+  lanes v = *place;
   const lanes s1 = {1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1};
   const lanes s2 = {1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1};
   const lanes s4 = {1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1};
@@ -34,16 +35,14 @@ INLINE lanes within(lanes v) {
   v = SWAP(v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14) + v * s1;
   v = SWAP(v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13) + v * s2;
   v = SWAP(v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11) + v * s4;
-  return SWAP(v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7) + v * s8;
+  v = SWAP(v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7) + v * s8;
+  *place = v * scale;
 }
 
 // Walsh-Hadamard transform of a power of two, at least 16, of lengths kept.
 INLINE void transform(float *x, size_t count) {
   float scale = 1.0f / sqrtf((float)count);
-  for (size_t at = 0; at < count; at += LANES) {
-    lanes *v = (lanes *)(void *)(x + at);
-    *v = within(*v) * scale;
-  }
+  for (size_t at = 0; at < count; at += LANES) within((lanes *)(void *)(x + at), scale);
   for (size_t half = LANES; half < count; half *= 2)
     for (size_t block = 0; block < count; block += 2 * half)
       for (size_t at = block; at < block + half; at += LANES) {

@@ -28,6 +28,8 @@ void cvx_scratch_destroy(cvx_scratch *scratch) {
   free(scratch->pool);
   free(scratch->found);
   free(scratch->answers);
+  free(scratch->results);
+  free(scratch->allow);
   free(scratch->query_codes);
   free(scratch->row_codes);
   free(scratch->query_exact);
@@ -83,4 +85,21 @@ cvx_answer *cvx_reserve_answers(cvx_scratch *scratch, uint32_t capacity) {
     scratch->answers_capacity = capacity;
   }
   return scratch->answers;
+}
+
+void cvx_reserve_results(cvx_scratch *scratch, uint32_t capacity) {
+  if (scratch->results_capacity >= capacity) return;
+  free(scratch->results);
+  scratch->results = aligned((size_t)capacity * sizeof(cvx_result));
+  scratch->results_capacity = capacity;
+}
+
+uint64_t *cvx_reserve_allow(cvx_scratch *scratch, uint32_t count) {
+  size_t words = ((size_t)count + 63) / 64;
+  if (scratch->allow_words < words) {
+    free(scratch->allow);
+    scratch->allow = aligned(words * 8);
+    scratch->allow_words = words;
+  }
+  return scratch->allow;
 }

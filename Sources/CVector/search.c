@@ -2,7 +2,7 @@
 
 /// Candidates compared by all their bits for k answers: more than k, since codes order near ties
 /// at random.
-static uint32_t reranked(uint32_t k) { return k + (k / 2 < 16 ? 16 : k / 2); }
+uint32_t cvx_reranked(uint32_t k) { return k + (k / 2 < 16 ? 16 : k / 2); }
 
 static int is_before(cvx_answer a, cvx_answer b) {
   return a.distance < b.distance || (a.distance == b.distance && a.slot < b.slot);
@@ -29,7 +29,7 @@ static void prefetch_exact(const cvx_view *view, uint32_t slot) {
 uint32_t cvx_rerank(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
                     const uint64_t *candidates, uint32_t count, uint32_t k,
                     cvx_answer *answers) {
-  uint32_t wanted = reranked(k) < count ? reranked(k) : count;
+  uint32_t wanted = cvx_reranked(k) < count ? cvx_reranked(k) : count;
   cvx_answer *all = cvx_reserve_answers(scratch, wanted);
   for (uint32_t at = 0; at < wanted && at < 16; at++)
     prefetch_exact(view, cvx_key_slot(candidates[at]));
@@ -45,9 +45,31 @@ uint32_t cvx_rerank(const cvx_view *view, cvx_scratch *scratch, const cvx_query 
 }
 
 uint32_t cvx_search(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
-                    uint32_t count, uint32_t entry, uint32_t k, uint32_t ef,
+                    uint32_t k, uint32_t ef, const uint64_t *allow, uint32_t count,
                     cvx_answer *answers) {
+  uint32_t live = cvx_live_count(view);
+  if (count == 0 || live == 0) return 0;
+  uint32_t entry = cvx_entry(view);
+  if (entry >= count) return 0;
+  if (ef >= count) return cvx_scan(view, scratch, query, count, allow, k, answers);
+  if (allow || live < count)
+    return cvx_search_allowed(view, scratch, query, count, entry, k, ef, allow, answers);
   uint64_t start = cvx_descend(view, query, scratch, count, entry, 0);
   cvx_walk(view, query, scratch, count, start, 0, ef);
+  if (scratch->pool_count < k && scratch->pool_count < count)
+    return cvx_scan(view, scratch, query, count, 0, k, answers);
   return cvx_rerank(view, scratch, query, scratch->pool, scratch->pool_count, k, answers);
+}
+
+uint32_t cvx_find(const cvx_view *view, cvx_scratch *scratch, uint32_t k, uint32_t ef,
+                  const uint64_t *allow, uint32_t count) {
+  if (cvx_live_count(view) == 0) return 0;
+  cvx_query query;
+  cvx_prepare(view, scratch, scratch->query_exact, &query);
+  cvx_reserve_results(scratch, k + 1);
+  cvx_answer *answers = cvx_reserve_answers(scratch, cvx_reranked(k) + k) + cvx_reranked(k);
+  uint32_t found = cvx_search(view, scratch, &query, k, ef, allow, count, answers);
+  for (uint32_t at = 0; at < found; at++)
+    scratch->results[at] = (cvx_result){view->ids[answers[at].slot], answers[at].distance};
+  return found;
 }

@@ -40,7 +40,16 @@ CVX_INLINE uint32_t collect(cvx_scratch *scratch, const uint32_t *edges, uint32_
   return found;
 }
 
-CVX_INLINE void mark(cvx_scratch *scratch, uint32_t slot) {
+uint32_t cvx_collect(const cvx_view *view, cvx_scratch *scratch, uint32_t slot, uint32_t layer,
+                     uint32_t count, uint32_t *fresh) {
+  if (layer > 0 && cvx_level(view, slot) < layer) return 0;
+  uint32_t found = collect(scratch, cvx_edges(view, slot, layer), cvx_degree(view, layer), count,
+                           fresh);
+  cvx_touch(scratch, fresh, found);
+  return found;
+}
+
+void cvx_mark(cvx_scratch *scratch, uint32_t slot) {
   scratch->visited[slot >> 6] |= 1ull << (slot & 63);
   cvx_touch(scratch, &slot, 1);
 }
@@ -72,10 +81,7 @@ static uint64_t improved(const cvx_view *view, const cvx_query *query, cvx_scrat
                          uint32_t count, uint32_t layer, uint64_t best) {
   uint32_t fresh[CVX_DEGREE_MAX + 1];
   float distances[CVX_GROUP + 4];
-  uint32_t slot = cvx_key_slot(best), found = 0;
-  if (cvx_level(view, slot) >= layer)
-    found = collect(scratch, cvx_edges(view, slot, layer), cvx_degree(view, layer), count, fresh);
-  cvx_touch(scratch, fresh, found);
+  uint32_t found = cvx_collect(view, scratch, cvx_key_slot(best), layer, count, fresh);
   for (uint32_t from = 0; from < found; from += CVX_GROUP) {
     uint32_t group = found - from < CVX_GROUP ? found - from : CVX_GROUP;
     cvx_prefetch(view, fresh + from, group);
@@ -93,7 +99,7 @@ uint64_t cvx_descend(const cvx_view *view, const cvx_query *query, cvx_scratch *
                      uint32_t count, uint32_t entry, uint32_t above) {
   float distance[8];
   cvx_visit_begin(scratch, count);
-  mark(scratch, entry);
+  cvx_mark(scratch, entry);
   cvx_distances(view, query, &entry, 1, distance);
   scratch->evaluations += 1;
   uint64_t best = cvx_key(distance[0], entry);
@@ -136,16 +142,14 @@ void cvx_walk(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch
   cvx_visit_begin(scratch, count);
   cvx_reserve_pool(scratch, ef);
   uint64_t *pool = scratch->pool;
-  uint32_t degree = cvx_degree(view, layer), cursor = 0;
+  uint32_t cursor = 0;
   pool[0] = start;
   scratch->pool_count = 1;
-  mark(scratch, cvx_key_slot(start));
+  cvx_mark(scratch, cvx_key_slot(start));
   while (cursor < scratch->pool_count) {
-    uint32_t slot = cvx_key_slot(pool[cursor]), found = 0;
+    uint32_t slot = cvx_key_slot(pool[cursor]);
     pool[cursor] |= CVX_EXPANDED;
-    if (layer == 0 || cvx_level(view, slot) >= layer)
-      found = collect(scratch, cvx_edges(view, slot, layer), degree, count, fresh);
-    cvx_touch(scratch, fresh, found);
+    uint32_t found = cvx_collect(view, scratch, slot, layer, count, fresh);
     uint32_t next = cursor + 1;
     for (uint32_t from = 0; from < found; from += CVX_GROUP) {
       uint32_t group = found - from < CVX_GROUP ? found - from : CVX_GROUP;

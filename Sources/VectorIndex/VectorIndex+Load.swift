@@ -1,3 +1,5 @@
+import CVector
+
 extension VectorIndex {
   /// Reads an index that `save` wrote. Every byte is verified, and every rule that the search
   /// relies on, before the index exists: no content of a file can make a later call fail.
@@ -34,24 +36,29 @@ private struct IndexFileReader: ~Copyable {
   func load() throws(IndexFileError) -> VectorIndex {
     let nodes = header.nodes
     let shape: [UInt8] = try array(.shape, count: nodes, of: 0)
-    let ids: [UInt64] = try array(.ids, count: nodes, of: 0)
-    let levels = shape.map { $0 & ~IndexSection.tombstoneBit }
-    let isTombstone = shape.map { $0 & IndexSection.tombstoneBit != 0 }
-    guard levels.allSatisfy({ $0 <= HNSWGraph.levelMax }) else {
-      throw .inconsistent("a node above the top layer")
+    let known = IndexSection.tombstoneBit | IndexSection.freeBit | IndexSection.levelBits
+    guard shape.allSatisfy({ $0 & ~known == 0 && $0 & 0xC0 != IndexSection.freeBit }) else {
+      throw .inconsistent("a node of an unknown shape")
     }
-    let rows = try loadRows(ids: ids, isTombstone: isTombstone)
-    let graph = HNSWGraph(
-      rows: rows, metric: header.options.metric, options: header.options, rowsExpected: nodes)
-    // The lengths of the edges are held against the file before memory is taken for them.
-    let upperWords = levels.reduce(0) { $0 + Int($1) * header.options.m }
-    _ = try section(.upperEdges, bytes: upperWords * 4)
-    _ = try section(.edges, bytes: nodes * 2 * header.options.m * 4)
-    graph.restore(levels: levels, isTombstone: isTombstone, entry: header.entry)
-    try fill(graph.edges0.mutableBytes, .edges)
-    try fill(graph.upperEdges.mutableBytes, .upperEdges)
-    if let broken = graph.brokenInvariant() { throw .inconsistent(broken) }
-    return VectorIndex(options: header.options, attributes: try attributes(), graph: graph)
+    // The lengths are held against the file before memory is taken for them.
+    try checkLengths(upperLists: shape.reduce(0) { $0 + Int($1 & IndexSection.levelBits) })
+    let store = GraphStore(options: header.options, rows: nodes)
+    store.restoreShape(shape, entry: header.entry ?? 0, isCentred: header.isCentred)
+    for (kind, array) in IndexSection.arrays { try fill(store.bytes(of: array), kind) }
+    if let broken = store.restoreRows(shape) { throw .inconsistent(broken) }
+    return VectorIndex(options: header.options, attributes: try attributes(), store: store)
+  }
+
+  private func checkLengths(upperLists: Int) throws(IndexFileError) {
+    let (options, nodes) = (header.options, header.nodes)
+    let rowBytes = nodes * cvx_stride(options.dimension)
+    _ = try section(.ids, bytes: nodes * 8)
+    _ = try section(.edges, bytes: nodes * 2 * options.m * 4)
+    _ = try section(.upperEdges, bytes: upperLists * options.m * 4)
+    _ = try section(.codes, bytes: rowBytes)
+    _ = try section(.residuals, bytes: options.storage == .compact ? 0 : rowBytes)
+    _ = try section(.factors, bytes: nodes * 8)
+    _ = try section(.mean, bytes: options.dimension * 4)
   }
 
   private func attributes() throws(IndexFileError) -> IndexAttributes {
@@ -61,19 +68,6 @@ private struct IndexFileReader: ~Copyable {
       throw .inconsistent(name)
     }
     return attributes
-  }
-
-  private func loadRows(ids: [UInt64], isTombstone: [Bool]) throws(IndexFileError) -> RowStore {
-    let dimension = header.options.dimension
-    _ = try section(.rows, bytes: header.nodes * RowStore.stride(dimension) * 4)
-    let rows = RowStore(dimension: dimension, rows: header.nodes)
-    let isUnique = try rows.restore(ids: ids, isBound: { !isTombstone[$0] }) {
-      (memory) throws(IndexFileError) in try fill(memory, .rows)
-    }
-    guard isUnique else { throw .inconsistent("one id for two rows") }
-    let floats = rows.bytes.bindMemory(to: Float.self)
-    guard floats.allSatisfy(\.isFinite) else { throw .inconsistent("a component is not finite") }
-    return rows
   }
 
   private func section(_ kind: IndexSection, bytes: Int) throws(IndexFileError)
