@@ -30,13 +30,12 @@ static void offer_group(const cvx_view *view, const cvx_query *query, cvx_scratc
   }
 }
 
-uint32_t cvx_scan(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
-                  uint32_t count, const uint64_t *allow, uint32_t k, cvx_answer *answers) {
+void cvx_scan_codes(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
+                    uint32_t count, const uint64_t *allow, uint32_t wanted) {
   uint32_t slots[2][CVX_GROUP], held = 0, side = 0, before = 0;
-  uint32_t wanted = cvx_reranked(k) < count ? cvx_reranked(k) : count;
   cvx_reserve_found(scratch, wanted + 1);
   scratch->found_count = 0;
-  if (wanted == 0) return 0;
+  if (wanted == 0) return;
   for (uint32_t word = 0; word * 64ull < count; word++) {
     for (uint64_t bits = allowed_word(view, allow, word, count); bits; bits &= bits - 1) {
       slots[side][held++] = word * 64 + (uint32_t)__builtin_ctzll(bits);
@@ -51,6 +50,12 @@ uint32_t cvx_scan(const cvx_view *view, cvx_scratch *scratch, const cvx_query *q
   }
   if (before) offer_group(view, query, scratch, slots[1 - side], before, wanted);
   if (held) offer_group(view, query, scratch, slots[side], held, wanted);
+}
+
+uint32_t cvx_scan(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
+                  uint32_t count, const uint64_t *allow, uint32_t k, cvx_answer *answers) {
+  uint32_t wanted = cvx_reranked(k) < count ? cvx_reranked(k) : count;
+  cvx_scan_codes(view, scratch, query, count, allow, wanted);
   return cvx_rerank(view, scratch, query, scratch->found, scratch->found_count, k, answers);
 }
 

@@ -103,6 +103,9 @@ uint32_t cvx_insert(uint64_t *pool, uint32_t *count, uint32_t capacity, uint64_t
 uint32_t cvx_rerank(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
                     const uint64_t *candidates, uint32_t count, uint32_t k, cvx_answer *answers);
 uint32_t cvx_reranked(uint32_t k);
+/// Leaves the nearest `wanted` of the allowed, live rows in `scratch->found`, by their codes.
+void cvx_scan_codes(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
+                    uint32_t count, const uint64_t *allow, uint32_t wanted);
 uint32_t cvx_collect(const cvx_view *view, cvx_scratch *scratch, uint32_t slot, uint32_t layer,
                      uint32_t count, uint32_t *fresh);
 void cvx_mark(cvx_scratch *scratch, uint32_t slot);

@@ -65,6 +65,9 @@ void cvx_plan(const cvx_view *view, cvx_scratch *scratch, uint32_t count, uint32
     }
     if (layer == 0 && cvx_live_count(view) < count) {
       cvx_walk_allowed(view, &query, scratch, count, start, 0, ef, 2 * ef, 0, UINT64_MAX, 0);
+      // Nothing but removed rows around: a row without edges would never be found.
+      if (scratch->found_count < cvx_degree(view, 0))
+        cvx_scan_codes(view, scratch, &query, count, 0, ef < count ? ef : count);
       plan_layer(view, scratch, slot, 0, scratch->found, scratch->found_count, out);
     } else {
       cvx_walk(view, &query, scratch, count, start, layer, ef);

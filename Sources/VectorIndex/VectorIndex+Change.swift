@@ -11,10 +11,8 @@ extension VectorIndex {
     try insert(vector.span, id: id, mayReplace: false)
   }
 
-  /// `add` of components in borrowed memory, of any kind of scalar.
-  public func add<Scalar: VectorScalar>(_ vector: Span<Scalar>, id: UInt64)
-    throws(VectorIndexError)
-  {
+  /// `add` of components in borrowed memory.
+  public func add(_ vector: Span<Float>, id: UInt64) throws(VectorIndexError) {
     try insert(vector, id: id, mayReplace: false)
   }
 
@@ -23,10 +21,8 @@ extension VectorIndex {
     try insert(vector.span, id: id, mayReplace: true)
   }
 
-  /// `upsert` of components in borrowed memory, of any kind of scalar.
-  public func upsert<Scalar: VectorScalar>(_ vector: Span<Scalar>, id: UInt64)
-    throws(VectorIndexError)
-  {
+  /// `upsert` of components in borrowed memory.
+  public func upsert(_ vector: Span<Float>, id: UInt64) throws(VectorIndexError) {
     try insert(vector, id: id, mayReplace: true)
   }
 
@@ -46,8 +42,8 @@ extension VectorIndex {
   /// `threads` threads. The same rows give the same graph whatever the number of threads.
   /// - Throws: what is wrong with the first bad row, `.duplicateID`, `.countMismatch`; nothing has
   ///   changed then.
-  public func add<Scalar: VectorScalar>(
-    rows: Span<Scalar>, ids: Span<UInt64>, threads: Int = 1
+  public func add(
+    rows: Span<Float>, ids: Span<UInt64>, threads: Int = 1
   ) throws(VectorIndexError) {
     try add(rows: rows, ids: ids, threads: threads, control: .none)
   }
@@ -76,7 +72,7 @@ extension VectorIndex {
 
   // MARK: One row
 
-  private func insert<Scalar: VectorScalar>(
+  func insert<Scalar: VectorScalar>(
     _ vector: Span<Scalar>, id: UInt64, mayReplace: Bool
   ) throws(VectorIndexError) {
     let prepared = try PreparedVector(vector, dimension: options.dimension, metric: options.metric)

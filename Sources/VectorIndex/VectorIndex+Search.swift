@@ -14,9 +14,9 @@ extension VectorIndex {
     try search(query.span, k: k, ef: ef, filter: filter)
   }
 
-  /// `search` of a query in borrowed memory, of any kind of scalar.
-  public func search<Scalar: VectorScalar>(
-    _ query: Span<Scalar>, k: Int, ef: Int = 64, filter: SearchFilter? = nil
+  /// `search` of a query in borrowed memory.
+  public func search(
+    _ query: Span<Float>, k: Int, ef: Int = 64, filter: SearchFilter? = nil
   ) throws(VectorIndexError) -> [Neighbour] {
     try searchCounting(query, k: k, ef: ef, filter: filter).neighbours
   }
