@@ -284,7 +284,8 @@ package final class PartitionJournal {
     guard !isClosed else { return }
     switch error {
     case .diskFull, .unavailable: metrics.appendRetries.add()
-    case .unconfirmed, .recordTooLarge, .unknownPartition, .damaged:
+    case .unconfirmed, .recordTooLarge, .unknownPartition, .damaged, .belowStart,
+      .leaseExceeded:
       // Written again it might be there twice, or no later attempt can succeed; and nothing newer
       // may go before it.
       close()

@@ -304,7 +304,7 @@ extension Problem {
         turnID: turnID, retryAfterSeconds: 5)
     case .recordTooLarge(let limit):
       self.init(.fieldInvalid, "the turn is larger than the log's limit of \(limit) bytes")
-    case .unknownPartition, .damaged:
+    case .unknownPartition, .damaged, .belowStart, .leaseExceeded:
       self.init(.busUnavailable, "the session's partition does not serve", retryAfterSeconds: 5)
     }
   }

@@ -129,12 +129,13 @@ extension ConfigKeys {
   ]
 
   static let retention: [ConfigKey] = [
-    ("deltas", 1, "Text pieces of turns that have ended"), ("calls", 30, "Records of calls"),
-    ("turns", 0, "Turns"), ("dlq", 90, "Dead letters"),
-  ].map { name, days, summary in
+    ("deltas", 1, "Text pieces of turns that have ended", ConfigKey.Support.initialOnly),
+    ("calls", 30, "Records of calls", .whole), ("turns", 0, "Turns", .initialOnly),
+    ("dlq", 90, "Dead letters", .whole),
+  ].map { name, days, summary, support in
     ConfigKey(
       path: "retention.\(name)", kind: .duration(from: "0d", to: "36500d"),
-      initial: .value(.duration(.seconds(Int64(days) * 86_400))), support: .initialOnly,
+      initial: .value(.duration(.seconds(Int64(days) * 86_400))), support: support,
       summary: "\(summary) are kept this long at least; 0d is for ever.")
   }
 

@@ -46,6 +46,11 @@ package enum BusError: Error, Sendable, Hashable {
   /// A record above the bus' limit, in bytes.
   case recordTooLarge(limit: Int)
   case unknownPartition
+  /// The records asked for are no longer kept; the first offset there is.
+  case belowStart(first: UInt64)
+  /// Readers hold more memory, or hold it longer, than they may: let go of what was read and ask
+  /// again. The reason in words.
+  case leaseExceeded(String)
   /// Damage inside a partition; the others serve.
   case damaged(String)
 }

@@ -116,6 +116,9 @@ extension BusError {
     case .recordTooLarge(let limit):
       Problem(.bodyTooLarge, "the record is larger than the bus takes: \(limit) bytes")
     case .unknownPartition: Problem(.internal, "there is no such partition")
+    case .leaseExceeded(let why): Problem(.overloaded, "records are read too slowly: \(why)")
+    case .belowStart(let first):
+      Problem(.fieldInvalid, "these records are no longer kept; the first one is \(first)")
     case .damaged(let what):
       Problem(.busUnavailable, "a partition is damaged: \(what); see `kfm log verify`")
     }

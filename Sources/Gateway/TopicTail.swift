@@ -103,6 +103,9 @@ final class TopicTail: TailHandle {
     guard events != nil else { return }
     lanes[index].isPolling = false
     switch result {
+    case .failure(.belowStart(let first)):
+      lanes[index].start = .offset(first)
+      poll(index)
     case .failure(let error): finish(error.problem)
     case .success(let result):
       take(result, index)

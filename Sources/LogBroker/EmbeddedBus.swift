@@ -23,6 +23,7 @@ package final class EmbeddedBus: MessageBus {
   private let table: PartitionTable
   private let pipeline: CommitPipeline
   private let reader: LogReader
+  let groups: GroupRegistry
   package let metrics: LogMetrics
 
   /// Opens the log in a data directory, which is made when it is not there, and takes its lock.
@@ -44,9 +45,13 @@ package final class EmbeddedBus: MessageBus {
     metrics = options.metrics
     lock = opened.lock
     table = opened.table
-    let files = SegmentFiles(storage: options.storage)
+    groups = GroupRegistry(
+      table, firstGeneration: UInt64(clamping: options.loop.clock.wall().microseconds))
+    let files = SegmentFiles(
+      storage: options.storage, recycledMax: options.limits.recycledFilesMax)
     pipeline = CommitPipeline(opened, options, files: files)
-    reader = LogReader(files: files, loop: options.loop) { [logger, metrics] log, reason in
+    reader = LogReader(files: files, loop: options.loop, metrics: options.metrics) {
+      [logger, metrics] log, reason in
       guard log.damage == nil else { return }
       log.damage = reason
       metrics.reportDamage(log, reason, logger)
@@ -124,6 +129,28 @@ package final class EmbeddedBus: MessageBus {
     return (bytes, bytes == 0 ? .persisted : durability)
   }
 
+  /// Takes the records below `offset` away, durably: polls for them are answered `belowStart` from
+  /// then on. One beyond the end means all there are. `completion` gets the first offset there is.
+  /// Whole segment files go with the next checkpoint.
+  package func deleteRecords(
+    of target: TopicPartition, upTo offset: UInt64,
+    completion: @escaping (Result<UInt64, BusError>) -> Void
+  ) {
+    if let refusal = pipeline.refusal ?? (table.contains(target) ? nil : .unknownPartition) {
+      return loop.enqueue { completion(.failure(refusal)) }
+    }
+    let log = table.log(target)
+    pipeline.cut(log, to: offset) { completion($0.map { log.firstOffset }) }
+  }
+
+  /// Looks now what retention takes away; it is also looked at regularly, and when a segment has
+  /// been filled.
+  package func applyRetention() { pipeline.retention?.run() }
+
+  package func firstOffset(of target: TopicPartition) -> UInt64 {
+    table.existing(target)?.firstOffset ?? 0
+  }
+
   // MARK: Reading
 
   package func poll(
@@ -136,6 +163,11 @@ package final class EmbeddedBus: MessageBus {
       return loop.enqueue { completion(.failure(.unavailable("the log is closed"))) }
     }
     reader.poll(request, table.log(request.target), completion: completion)
+  }
+
+  /// A reader of one partition whose hold on memory is bounded by itself.
+  package func makeReader(of target: TopicPartition) -> PartitionReader {
+    PartitionReader(self, target, clock: loop.clock, metrics: metrics)
   }
 
   package func watch(_ target: TopicPartition, _ body: @escaping () -> Void) -> any Cancellable {

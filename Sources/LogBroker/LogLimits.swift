@@ -17,6 +17,13 @@ package struct LogLimits: Sendable, Hashable {
   /// Read buffers: one read of this size per poll from disk, and so many kept for the next.
   package static let readBytes = 256 << 10
   package static let readBuffersKept = 8
+  /// Memory that readers hold of what was read from segments, all of them together.
+  package static let leasedBytesMax = 256 << 20
+  /// The same for one `PartitionReader`, and how long it may hold a piece of it.
+  package static let leaseBytesMax = 16 << 20
+  package static let leaseTimeMax = Nanoseconds.seconds(30)
+  /// Message ids that a partition with a deduplication window remembers.
+  package static let deduplicationIDsMax = 65_536
   /// A sparse index has an entry about every so many bytes.
   package static let indexIntervalBytes = 64 << 10
   /// Segment files kept open.
@@ -33,6 +40,11 @@ package struct LogLimits: Sendable, Hashable {
   package var flushBytes = 64 << 10
   /// A segment that has reached this is closed and the next begins.
   package var segmentBytesMax = 16 << 20
+
+  /// How often it is looked what retention takes away by age.
+  package var retentionInterval = Nanoseconds.seconds(60)
+  /// Files of deleted segments that are kept for new ones.
+  package var recycledFilesMax = 8
 
   package init() {}
 }

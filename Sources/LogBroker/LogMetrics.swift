@@ -19,6 +19,18 @@ package final class LogMetrics: Sendable {
   package let unsyncedBytes = Gauge()
   /// Partitions that went on above their reservation after the machine had been started anew.
   package let offsetGaps = Counter()
+  /// Bytes read from segments that readers hold, and polls refused because that was too much or too
+  /// long.
+  package let leasedBytes = Gauge()
+  package let leasesExceeded = Counter()
+  /// Records that were on the log already, by their message ids.
+  package let duplicates = Counter()
+  /// Records that retention or "delete up to offset" took away, and bytes of their files.
+  package let deletedRecords = Counter()
+  package let deletedBytes = Counter()
+  /// 1 while nothing expires by age because the clock jumped.
+  package let retentionSuspended = Gauge()
+  package let clockJumps = Counter()
   /// Appends refused because the disk was full.
   package let diskFullRefusals = Counter()
 

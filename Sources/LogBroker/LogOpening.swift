@@ -11,6 +11,8 @@ struct LogOpening {
     let table: PartitionTable
     let offsets: GroupOffsets
     let journal: Journal
+    /// When the clock was last believed.
+    let clock: ClockGuard.Anchor?
   }
 
   let storage: any LoopStorage
@@ -136,10 +138,14 @@ struct LogOpening {
     }
     report(image.journal)
     for log in image.table.all { skipReserved(log) }
+    for log in image.table.all where log.deduplication != nil { restoreWindow(log, image) }
+    for path in checkpoint.removed { try? storage.remove(path) }
     let journal = Journal(
       files: files, capacity: capacity, state: image.journal.state,
       released: image.released)
-    return Opened(lock: lock, table: image.table, offsets: image.offsets, journal: journal)
+    return Opened(
+      lock: lock, table: image.table, offsets: image.offsets, journal: journal,
+      clock: checkpoint.clock)
   }
 
   /// After a power loss a partition goes on above what may have been acknowledged and lost.
@@ -155,6 +161,26 @@ struct LogOpening {
         "from": .int(Int64(clamping: log.endOffset)), "to": .int(Int64(clamping: held.end)),
       ])
     log.leaveGap(upTo: held.end, isKnown: true)
+  }
+
+  /// Reads back the message ids that a deduplication window remembers. Where the partition is
+  /// damaged there are none to be had.
+  private func restoreWindow(_ log: PartitionLog, _ image: LogImage) {
+    let reader = OfflineLog(image, storage: storage, dataDirectory: dataDirectory)
+    var start = PollStart.last
+    var count = LogLimits.deduplicationIDsMax
+    while true {
+      let page = try? reader.poll(
+        PollRequest(log.target, from: start, countMax: count, bytesMax: 1 << 20))
+      guard let page, let last = page.records.last else { return }
+      for record in page.records {
+        log.deduplication?.restore(
+          record.id, offset: record.offset,
+          time: UInt64(clamping: record.appendTime.microseconds))
+      }
+      start = .offset(last.offset + 1)
+      count = 1_024
+    }
   }
 
   private func openJournal(_ index: Int) throws(LogBrokerError) -> (any LoopFile, Int) {

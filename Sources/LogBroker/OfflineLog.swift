@@ -17,6 +17,13 @@ package final class OfflineLog {
     image = try Self.read(storage, dataDirectory)
   }
 
+  /// What a log that is being opened has.
+  init(_ image: LogImage, storage: any Storage, dataDirectory: String) {
+    self.storage = storage
+    self.dataDirectory = dataDirectory
+    self.image = image
+  }
+
   /// Looks again: records that were added since can be polled afterwards.
   package func refresh() throws(LogBrokerError) {
     image = try Self.read(storage, dataDirectory)
@@ -72,6 +79,10 @@ package final class OfflineLog {
     image.table.existing(target)?.endOffset ?? 0
   }
 
+  package func firstOffset(of target: TopicPartition) -> UInt64 {
+    image.table.existing(target)?.firstOffset ?? 0
+  }
+
   package func status() -> [TopicStatus] { image.table.status() }
 
   package func storedOffset(group: String, of target: TopicPartition) -> UInt64? {
@@ -83,7 +94,22 @@ package final class OfflineLog {
   /// Blocks. The same answers as a bus gives.
   package func poll(_ request: PollRequest) throws(BusError) -> PollResult {
     guard image.table.contains(request.target) else { throw .unknownPartition }
+    do throws(BusError) {
+      return try find(request)
+    } catch {
+      // A running node may have taken the segment away meanwhile.
+      let before = image.table.log(request.target).firstOffset
+      guard case .damaged = error, let newer = try? Self.read(storage, dataDirectory),
+        newer.table.log(request.target).firstOffset > before
+      else { throw error }
+      image = newer
+      return try find(request)
+    }
+  }
+
+  private func find(_ request: PollRequest) throws(BusError) -> PollResult {
     let log = image.table.log(request.target)
+    if let refusal = log.refusal(of: request) { throw refusal }
     let seek = log.seek(request)
     var collector = RecordCollector(
       seek: seek, of: log, countMax: log.isBeyondEnd(seek) ? 0 : request.countMax,

@@ -27,6 +27,10 @@ package struct TopicSettings: Sendable, Hashable {
   /// `message_expiry`: closed segments go whose last record is older; nil for never.
   package var retentionAge: Nanoseconds?
 
+  /// `deduplication_window`: a record whose message id was appended to its partition not longer ago
+  /// is not appended again; nil for never. Of this log's own catalog alone: another bus has none.
+  package var deduplicationWindow: Nanoseconds?
+
   package init() {}
 }
 
@@ -38,6 +42,7 @@ extension TopicSettings {
     if let age = json["segment_age"] { segmentAge = Self.span(age) }
     retentionBytes = Self.count(json["max_topic_size"])
     retentionAge = Self.span(json["message_expiry"])
+    deduplicationWindow = Self.span(json["deduplication_window"])
   }
 
   /// As members of a topic in the catalog; times in µs, 0 where there is no limit.
@@ -48,6 +53,7 @@ extension TopicSettings {
       ("segment_age", .int((segmentAge?.count ?? 0) / 1_000)),
       ("max_topic_size", .int(Int64(retentionBytes ?? 0))),
       ("message_expiry", .int((retentionAge?.count ?? 0) / 1_000)),
+      ("deduplication_window", .int((deduplicationWindow?.count ?? 0) / 1_000)),
     ]
   }
 

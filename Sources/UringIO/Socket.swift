@@ -1,4 +1,5 @@
 import Base
+import CLinux
 import CURing
 import Glibc
 
@@ -51,6 +52,7 @@ package final class Socket {
   /// What arrived while receiving was paused; handed over before anything newer.
   private var held: SendQueue
   private var isEndHeld = false
+  private var peerWatch: PeerWatch?
   /// Used only where the kernel has no buffer rings.
   private var ownBuffer: UnsafeMutableRawBufferPointer?
 
@@ -71,13 +73,14 @@ package final class Socket {
   private static let receivesAfterPause = 64
   /// Bytes of a socket's own buffer.
   private static let ownBufferBytes = 16_384
-  /// How long a peer may take to read what is left after `closeAfterSending()`.
+  /// How long a peer may take nothing of what is left after `closeAfterSending()`.
   private static let lingerMax = Nanoseconds.seconds(30)
   /// How long bytes of the peer are thrown away after the last byte was sent to it: closing with
   /// unread bytes resets the connection, and the reset destroys an answer not yet read.
   private static let discardMax = Nanoseconds.seconds(2)
 
-  /// Takes over a connected descriptor. It must be in blocking mode: the ring does the waiting.
+  /// Takes over a connected descriptor, best in blocking mode: the ring waits for none that is not,
+  /// and says EAGAIN, upon which it is made blocking.
   package init(loop: EventLoop, descriptor: Int32) {
     self.loop = loop
     self.descriptor = descriptor
@@ -86,6 +89,7 @@ package final class Socket {
   }
 
   deinit {
+    peerWatch?.close()
     if phase != .closed { Glibc.close(descriptor) }
     ownBuffer?.deallocate()
   }
@@ -119,6 +123,7 @@ extension Socket {
   package func pauseReceiving() {
     wantsBytes = false
     receivesUntilStream = Self.receivesAfterPause
+    watchPeer()
     guard let receiving, !isReceiveCancelled else { return }
     isReceiveCancelled = true
     loop.cancel(receiving)
@@ -127,9 +132,21 @@ extension Socket {
   package func resumeReceiving() {
     guard phase == .open, !wantsBytes else { return }
     wantsBytes = true
+    peerWatch?.resumed()
     if held.isEmpty, !isEndHeld { return armReceive() }
     // Not from inside the caller: it may be in the middle of the bytes before these.
     loop.enqueue { [self] in deliverHeld() }
+  }
+
+  private func watchPeer() {
+    guard phase == .open, !hasFailed else { return }
+    let watch =
+      peerWatch
+      ?? PeerWatch(loop: loop, descriptor: descriptor) { [unowned self] code in
+        failed(failure("receive", -code))
+      }
+    peerWatch = watch
+    watch.paused()
   }
 
   private func deliverHeld() {
@@ -170,7 +187,8 @@ extension Socket {
     case 1...: received(Int(result), flags)
     case 0: receiveEnded()
     case -ENOBUFS: loop.statistics.receiveBuffersExhausted.add()
-    case -ECANCELED, -EINTR, -EAGAIN: break
+    case -ECANCELED, -EINTR: break
+    case -EAGAIN: kfm_set_blocking(descriptor, 1)
     default: failed(failure("receive", result))
     }
     armReceive()
@@ -237,9 +255,18 @@ extension Socket {
       queue.append(copying: bytes)
       return scheduleSend()
     }
-    let sent = bytes.count >= Self.passedOnBytesMin ? passOn(bytes) : 0
+    let sent = passOn(bytes)
     guard sent < bytes.count else { return }
     queue.append(UnsafeRawBufferPointer(rebasing: bytes[sent...]), of: block)
+    scheduleSend()
+  }
+
+  /// Queues bytes of memory that is used again after the call.
+  func sendFromScratch(_ bytes: UnsafeRawBufferPointer) {
+    guard canSend else { return }
+    let sent = passOn(bytes)
+    guard sent < bytes.count else { return }
+    queue.append(copying: UnsafeRawBufferPointer(rebasing: bytes[sent...]))
     scheduleSend()
   }
 
@@ -247,7 +274,8 @@ extension Socket {
   /// the turn, when it has left it. Only for those that look at `queuedBytes` after a send: they
   /// wait for no `onDrained` when it is 0. Returns how much the kernel took.
   private func passOn(_ bytes: UnsafeRawBufferPointer) -> Int {
-    guard lowWaterBytes > 0, queue.isEmpty, sending == nil else { return 0 }
+    guard bytes.count >= Self.passedOnBytesMin, lowWaterBytes > 0, queue.isEmpty, sending == nil
+    else { return 0 }
     // An error comes back from the ring, with everything else that is to be done about it.
     return max(
       0,
@@ -314,7 +342,8 @@ extension Socket {
     piecesInFlight = 0
     switch result {
     case 0...: queue.advance(Int(result))
-    case -ECANCELED, -EINTR, -EAGAIN: break
+    case -ECANCELED, -EINTR: break
+    case -EAGAIN: kfm_set_blocking(descriptor, 1)
     default: failed(failure("send", result))
     }
     guard !hasFailed, phase == .open || phase == .lingering else { return }
@@ -323,6 +352,8 @@ extension Socket {
 
   private func afterSend() {
     guard !queue.isEmpty else { return sent() }
+    // A peer that reads slowly is no reason to give up, one that does not read is.
+    if phase == .lingering { waitForPeer() }
     sendQueued()
     if phase == .open, queue.bytes <= lowWaterBytes { onDrained?() }
   }
@@ -345,11 +376,14 @@ extension Socket {
     guard phase == .open || phase == .lingering else { return }
     phase = .closing
     dropCallbacks()
+    peerWatch?.close()
+    peerWatch = nil
     lingerTimer?.cancel()
     lingerTimer = nil
     held.drop(keeping: 0)
     if let receiving, !isReceiveCancelled { loop.cancel(receiving) }
     if let sending { loop.cancel(sending) }
+    queue.drop(keeping: piecesInFlight)
     finishClosing()
   }
 
@@ -360,10 +394,17 @@ extension Socket {
     if hasFailed { return close() }
     phase = .lingering
     dropCallbacks()
+    peerWatch?.close()
+    peerWatch = nil
     held.drop(keeping: 0)
     endsWhenSent = true
-    lingerTimer = loop.schedule(after: Self.lingerMax) { [self] in close() }
+    waitForPeer()
     if queue.isEmpty { sent() }
+  }
+
+  private func waitForPeer() {
+    lingerTimer?.cancel()
+    lingerTimer = loop.schedule(after: Self.lingerMax) { [self] in close() }
   }
 
   /// Reads and drops what the peer still sends, until it closes its end too.
@@ -397,6 +438,7 @@ extension Socket {
   private func finishClosing() {
     guard phase == .closing, receiving == nil, sending == nil else { return }
     phase = .closed
+    queue.drop(keeping: 0)
     Glibc.close(descriptor)
     guard let body = onClosed else { return }
     onClosed = nil

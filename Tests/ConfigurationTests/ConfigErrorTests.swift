@@ -201,7 +201,7 @@ import Testing
     ("[engine]\nsession_policy = \"merge\"", "engine.session_policy"),
     ("[engine]\ndrain = \"5s\"", "engine.drain"),
     ("[bus]\nclock_skew_max = \"1s\"", "bus.clock_skew_max"),
-    ("[retention]\ncalls = \"1d\"", "retention.calls"),
+    ("[retention]\nturns = \"1d\"", "retention.turns"),
     ("[[routes]]\nfallback = { x = [\"a/b\"] }", "routes[0].fallback"),
     ("[[providers]]\nname = \"x\"\nkind = \"anthropic\"", "providers[0].kind"),
   ]

@@ -10,11 +10,13 @@ package struct CommandTable {
       + [TopicsListCommand.definition, TopicsTailCommand.definition, LagCommand.definition]
       + [PacksListCommand.definition, PacksNewCommand.definition, PacksValidateCommand.definition]
       + [ConfigCommand.check, ConfigCommand.show, ConfigCommand.schema]
-      + [EchoServerCommand.definition]
       + IndexCommands.all
+      + [LogCommand.verify, LogCommand.inspect, LogCommand.repair]
       + [LoadCommand.definition, DoctorCommand.definition, VersionCommand.definition]
       + [
         AppendBenchCommand.definition,
+        EchoServerCommand.definition,
+        LoopCommand.definition,
         VecServeCommand.definition, VecBenchCommand.definition, RagBenchCommand.definition,
       ]
       + [CompletionsCommand.definition]
@@ -23,7 +25,7 @@ package struct CommandTable {
   /// Commands of the surface that this version does not have.
   static let notInThisVersion = [
     "replay", "fork", "sessions", "dlq", "approvals", "tools", "memory", "models",
-    "iggy", "broker", "size", "log", "backup", "keys", "audit", "top", "turns retry",
+    "iggy", "broker", "size", "backup", "keys", "audit", "top", "turns retry",
   ]
 
   package func definition(named name: String) -> CommandDefinition? {

@@ -68,7 +68,7 @@ final class NodeAssembly {
         turns: engine, personalities: packs, providers: providers,
         bus: MessageBusInspector(
           bus: bus, clock: loop.clock,
-          options: BusInspectorOptions(decodeHeaders: { bytes in UserHeaders(bytes).texts })),
+          options: Self.inspectorOptions(configuration.retention)),
         observability: GatewayServices.Observability(
           health: health, metrics: metrics, log: logger.named("gateway"), clock: loop.clock,
           random: SystemRandom())),
@@ -91,11 +91,27 @@ final class NodeAssembly {
       dataDirectory: directory)
     options.partitions = configuration.bus.partitions
     options.metrics = metrics
+    options.topics = topicSettings(configuration.retention)
     do throws(LogBrokerError) {
       return try EmbeddedBus.open(options)
     } catch {
       throw StartFailure(error)
     }
+  }
+
+  /// How topics are kept (SEMANTICS D37): the configured ones go by their keys, what repeats them for
+  /// others by the catalog's own limit, the rest stays for ever.
+  static func topicSettings(
+    _ retention: NodeConfiguration.Retention
+  ) -> [Topic: TopicSettings] {
+    var all: [Topic: TopicSettings] = [:]
+    for topic in Topic.allCases {
+      var settings = TopicSettings()
+      let kept = retention.kept(topic)
+      settings.retentionAge = kept == .zero ? nil : kept
+      all[topic] = settings
+    }
+    return all
   }
 
   /// Packs that are wrong are refused, each with its file and lines; the others serve.
@@ -115,6 +131,14 @@ final class NodeAssembly {
         ["pack": .string(name), "issues": .array(failure.issues.map { .string($0.description) })])
     }
     return registry
+  }
+
+  private static func inspectorOptions(
+    _ retention: NodeConfiguration.Retention
+  ) -> BusInspectorOptions {
+    var options = BusInspectorOptions(decodeHeaders: { bytes in UserHeaders(bytes).texts })
+    options.retention = { retention.kept($0) }
+    return options
   }
 
   private static func checks(of bus: EmbeddedBus) -> [Observability.HealthCheck] {
@@ -184,6 +208,17 @@ final class NodeAssembly {
         providers.stop()
         bus.close(completion: completion)
       }
+    }
+  }
+}
+
+extension NodeConfiguration.Retention {
+  /// How long a topic's records are kept at least; zero is for ever.
+  func kept(_ topic: Topic) -> Nanoseconds {
+    switch topic {
+    case .calls: calls
+    case .deadLetters: deadLetters
+    default: topic.retention
     }
   }
 }

@@ -19,13 +19,15 @@ struct NodeMetricSources {
     func counter(_ name: String, _ help: String, _ source: Counter) {
       collector.counter(MetricDescription(name, help)) { [MetricSample([], Double(source.value))] }
     }
-    counter("kfm_ring_enters_total", "Calls of io_uring_enter.", ring.enters)
+    counter("kfm_ring_enters_total", "Calls of io_uring_enter or epoll_wait.", ring.enters)
     counter("kfm_ring_completions_total", "Completions reaped.", ring.completions)
     counter("kfm_ring_wakeups_total", "Wake-ups from other threads.", ring.wakeups)
     counter(
       "kfm_ring_receive_buffers_exhausted_total", "Receives that found no buffer.",
       ring.receiveBuffersExhausted)
     counter("kfm_ring_accept_pauses_total", "Pauses for want of descriptors.", ring.acceptPauses)
+    counter(
+      "kfm_ring_stalls_total", "Callbacks that held the loop for 50 ms or longer.", ring.stalls)
     counter("kfm_log_commits_total", "Commit groups: one write and one fdatasync.", log.commits)
     counter("kfm_log_records_total", "Records appended.", log.records)
     counter("kfm_log_journal_bytes_total", "Bytes written to the journal.", log.journalBytes)
@@ -35,6 +37,7 @@ struct NodeMetricSources {
     counter(
       "kfm_log_disk_full_refusals_total", "Appends refused for want of space.",
       log.diskFullRefusals)
+    registerLog(with: collector)
     counter("kfm_turn_takeovers_total", "Turns resumed with a step cut short.", engine.takeovers)
     counter("kfm_append_retries_total", "Journal appends made again.", engine.appendRetries)
     counter("kfm_memory_retrievals_total", "Questions to knowledge.", memory.metrics.retrievals)
@@ -68,6 +71,40 @@ struct NodeMetricSources {
     gauge("kfm_index_recall_drift", "By how much recall fell below the first round's.") {
       $0.drift
     }
+  }
+
+  private func registerLog(with collector: MetricsCollector) {
+    func counter(_ name: String, _ help: String, _ source: Counter) {
+      collector.counter(MetricDescription(name, help)) { [MetricSample([], Double(source.value))] }
+    }
+    func gauge(_ name: String, _ help: String, _ source: Gauge) {
+      collector.gauge(MetricDescription(name, help)) { [MetricSample([], Double(source.value))] }
+    }
+    counter(
+      "kfm_log_deleted_records_total", "Records that retention or a cut took away.",
+      log.deletedRecords)
+    counter(
+      "kfm_log_deleted_bytes_total", "Bytes of segment files that were deleted.",
+      log.deletedBytes)
+    counter(
+      "kfm_log_clock_jumps_total", "Jumps of the clock that stopped deleting by age.",
+      log.clockJumps)
+    counter(
+      "kfm_log_offset_gaps_total", "Partitions that skipped offsets after a power loss.",
+      log.offsetGaps)
+    counter(
+      "kfm_log_leases_exceeded_total", "Polls refused because readers held too much or too long.",
+      log.leasesExceeded)
+    counter(
+      "kfm_log_duplicates_total", "Records that were on the log already, by message id.",
+      log.duplicates)
+    gauge("kfm_log_leased_bytes", "Bytes read from segments that readers hold.", log.leasedBytes)
+    gauge(
+      "kfm_log_unsynced_bytes", "Acknowledged on replicated topics and not synced yet.",
+      log.unsyncedBytes)
+    gauge(
+      "kfm_log_retention_suspended", "1 while nothing expires by age because the clock jumped.",
+      log.retentionSuspended)
   }
 
   private func registerProviders(with collector: MetricsCollector) {

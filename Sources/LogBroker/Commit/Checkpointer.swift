@@ -11,6 +11,8 @@ final class Checkpointer {
   private let table: PartitionTable
   private let metrics: LogMetrics
   private(set) var isRunning = false
+  /// Segments that the checkpoint being written no longer names.
+  private var doomed: [Segment] = []
 
   init(
     storage: any LoopStorage, files: SegmentFiles, flusher: SegmentFlusher,
@@ -29,12 +31,14 @@ final class Checkpointer {
   /// released. After one that `isFinal` nothing is written any more. `offsets` gives the consumer groups' offsets as they are then.
   func run(
     releasing generation: UInt64, isFinal: Bool, offsets: @escaping () -> GroupOffsets,
+    clock: @escaping () -> ClockGuard.Anchor?,
     completion: @escaping Completion
   ) {
     precondition(!isRunning, "one checkpoint runs at a time")
     isRunning = true
     let finish: Completion = { [self] result in
       isRunning = false
+      if case .success = result { removeDoomed() }
       completion(result)
     }
     let sweep = Sweep(table.all.filter { $0.needsCheckpoint }) { [self] log, done in
@@ -44,7 +48,11 @@ final class Checkpointer {
       guard case .success = result else { return finish(result) }
       syncDirectories { [self] result in
         guard case .success = result else { return finish(result) }
-        save(snapshot(releasing: generation, isFinal, offsets()).encoded, finish)
+        var checkpoint = snapshot(isFinal, offsets())
+        checkpoint.released = generation
+        checkpoint.clock = clock()
+        checkpoint.removed = doomed.map(\.path)
+        save(checkpoint.encoded, finish)
       }
     }
   }
@@ -88,6 +96,16 @@ final class Checkpointer {
       if case .failure(let failure) = result { return completion(.failure(.sync(failure))) }
       sync(parts.dropFirst(), completion)
     }
+  }
+
+  // MARK: Segments that were cut off
+
+  private func removeDoomed() {
+    for segment in doomed {
+      metrics.deletedBytes.add(segment.size)
+      files.remove(segment)
+    }
+    doomed = []
   }
 
   // MARK: Directories and the checkpoint itself
@@ -141,18 +159,18 @@ final class Checkpointer {
     }
   }
 
-  private func snapshot(
-    releasing generation: UInt64, _ isFinal: Bool, _ offsets: GroupOffsets
-  ) -> Checkpoint {
+  private func snapshot(_ isFinal: Bool, _ offsets: GroupOffsets) -> Checkpoint {
     var checkpoint = Checkpoint()
-    checkpoint.released = generation
     for log in table.all where log.isWorthSaving {
+      doomed += log.takeCutSegments()
       checkpoint.partitions.append(
         .init(
           topic: log.topicNumber, partition: UInt32(log.target.partition),
           start: log.firstOffset, end: log.syncedEnd, time: log.syncedTime,
           segments: log.segments.filter { $0.syncedSize > 0 }.map {
-            .init(base: $0.base, size: $0.syncedSize)
+            .init(
+              base: $0.base, size: $0.syncedSize, firstTime: $0.firstTime, openedAt: $0.openedAt,
+              writtenAt: $0.writtenAt)
           }, gaps: log.gaps, reservation: isFinal ? nil : log.reservation))
     }
     for (key, offset) in offsets.byKey {

@@ -14,6 +14,10 @@ final class CommitPipeline {
   private let files: SegmentFiles
   private let flusher: SegmentFlusher
   private let checkpointer: Checkpointer
+  private(set) var retention: RetentionTask?
+  private var isRetentionDue = false
+  /// Files wait for a checkpoint that no longer names them.
+  private var isDeletionDue = false
 
   private(set) var offsets: GroupOffsets
   private var pending = PendingCommits()
@@ -61,8 +65,16 @@ final class CommitPipeline {
       storage: options.storage, files: files, limits: limits, metrics: metrics)
     checkpointer = Checkpointer(
       storage: options.storage, files: files, flusher: flusher, table: table, metrics: metrics)
+    flusher.onRoll = { [weak self] in self?.isRetentionDue = true }
+    retention = RetentionTask(options, table: table, clock: ClockGuard(opened.clock)) {
+      [weak self] offset, log in self?.cut(log, to: offset) { _ in }
+    }
+    flusher.stamp = { [weak self] in self?.retention?.stamp ?? 0 }
     loop.beforeSleep { [weak self] in self?.commitPending() }
-    loop.enqueue { [weak self] in self?.flushRecovered() }
+    loop.enqueue { [weak self] in
+      self?.flushRecovered()
+      self?.retention?.start()
+    }
   }
 
   /// Bytes that the frames of one append may take: it is one group, in one journal file.
@@ -78,6 +90,17 @@ final class CommitPipeline {
       return .unavailable("\(pending.bytes) bytes wait for the disk already")
     }
     return nil
+  }
+
+  /// Records of `log` below `offset` go; nothing happens when the log takes nothing any more.
+  func cut(
+    _ log: PartitionLog, to offset: UInt64,
+    completion: @escaping (Result<Void, BusError>) -> Void
+  ) {
+    add(
+      .init(
+        work: .cut(min(offset, log.endOffset), log), bytes: GroupWriter.cutLength,
+        completion: { completion($0.map { _ in }) }))
   }
 
   /// Takes an entry that may be committed; it goes with the next group.
@@ -101,6 +124,7 @@ extension CommitPipeline {
   /// end of every turn of the loop: what failed to start is looked at again after any event.
   private func commitPending() {
     syncIfDue()
+    tidyIfDue()
     guard !isCommitting, !pending.isEmpty, fence == nil else { return }
     if stall != nil { return retryStalled() }
     let entries = pending.peekGroup(bytesMax: limits.groupBytesMax)
@@ -117,6 +141,13 @@ extension CommitPipeline {
     isCommitting = true
     buffer.reserve(length + LogLimits.blockBytes)
     let group = encode(entries, at: place)
+    guard !group.writer.isEmpty else {
+      // Nothing but duplicates.
+      isCommitting = false
+      for (entry, firsts) in zip(entries, group.firsts) { entry.completion(.success(firsts)) }
+      loop.enqueue { [weak self] in self?.commitPending() }
+      return
+    }
     journal.commit(group.writer, at: place, isSynced: group.isSynced) { [weak self] result in
       self?.committed(group, isFirst: place.isFirst, result)
     }
@@ -132,10 +163,7 @@ extension CommitPipeline {
     let firsts = entries.map { entry -> [UInt64] in
       switch entry.work {
       case .append(let batches):
-        return batches.map { batch in
-          let log = table.log(batch.target)
-          return batch.records.isEmpty ? log.mintedOffset : writer.add(batch, to: log, now: now)
-        }
+        return batches.map { add($0, to: &writer, now: now) }
       case .offset(let offset, let log):
         writer.add(offset, of: log)
         return []
@@ -144,10 +172,26 @@ extension CommitPipeline {
         return []
       }
     }
-    writer.finish()
+    if !writer.isEmpty { writer.finish() }
     return Group(
       entries: entries, firsts: firsts, writer: writer, reservations: reservations,
       isSynced: entries[0].durability == .persisted || !reservations.isEmpty)
+  }
+
+  /// Adds what of the batch is new; returns where its first record is, or will be.
+  private func add(
+    _ batch: PartitionBatch, to writer: inout GroupWriter, now: UInt64
+  ) -> UInt64 {
+    let log = table.log(batch.target)
+    guard !batch.records.isEmpty else { return log.mintedOffset }
+    guard log.deduplication != nil else { return writer.add(batch, to: log, now: now) }
+    log.deduplication!.forget(now: max(now, log.lastTime))
+    let (fresh, first) = log.deduplication!.stage(batch.records, base: log.mintedOffset)
+    metrics.duplicates.add(batch.records.count - fresh.count)
+    if !fresh.isEmpty {
+      _ = writer.add(PartitionBatch(batch.target, fresh), to: log, now: now)
+    }
+    return first
   }
 
   /// What has to be durable before records of these entries may be acknowledged without a sync.
@@ -187,7 +231,10 @@ extension CommitPipeline {
       if group.writer.end <= Self.bufferKept { buffer.shrink(to: Self.bufferKept) }
       if isFirst, journal.awaitsCheckpoint { startCheckpoint() }
     case .failure(let failure):
-      for frame in group.writer.frames { frame.log.mintedOffset = frame.log.endOffset }
+      for frame in group.writer.frames {
+        frame.log.mintedOffset = frame.log.endOffset
+        frame.log.deduplication?.discard()
+      }
       handle(failure, log: nil, ofCheckpoint: false)
       fail(group.entries)
     }
@@ -200,13 +247,19 @@ extension CommitPipeline {
     for frame in group.writer.frames {
       frame.log.append(
         bytes.slice(frame.range), base: frame.base, count: frame.count, time: frame.time)
+      frame.log.deduplication?.commit(time: frame.time)
       metrics.records.add(Int(frame.count))
     }
     for case .offset(let offset, let log) in group.entries.lazy.map(\.work) {
       offsets.raise(log.offsetKey(group: offset.group), to: offset.offset)
     }
     for (log, reservation) in group.reservations { log.reservation = reservation }
-    for case .cut(let offset, let log) in group.entries.lazy.map(\.work) { log.cut(to: offset) }
+    for case .cut(let offset, let log) in group.entries.lazy.map(\.work) {
+      let before = log.recordCount
+      log.cut(to: offset)
+      metrics.deletedRecords.add(before - log.recordCount)
+      isDeletionDue = isDeletionDue || !log.cutSegments.isEmpty
+    }
     metrics.commits.add()
     metrics.journalBytes.add(group.writer.end - LogLimits.blockBytes)
   }
@@ -276,6 +329,17 @@ extension CommitPipeline {
     for log in table.all where log.unflushedBytes >= limits.flushBytes { flush(log) }
   }
 
+  private func tidyIfDue() {
+    if isRetentionDue, onClosed == nil, !isClosed, fence == nil {
+      isRetentionDue = false
+      retention?.run()
+    }
+    if isDeletionDue, !checkpointer.isRunning, stall == nil {
+      isDeletionDue = false
+      startCheckpoint()
+    }
+  }
+
   private func flush(_ log: PartitionLog) {
     flusher.flush(log) { [weak self] result in
       guard let self else { return }
@@ -296,6 +360,7 @@ extension CommitPipeline {
       journal.released, isQuiet ? journal.state.generation : journal.state.otherGeneration)
     checkpointer.run(
       releasing: generation, isFinal: isQuiet, offsets: { [self] in offsets },
+      clock: { [self] in retention?.clock.anchor },
       completion: { [weak self] result in self?.checkpointed(generation, result) })
   }
 
@@ -402,6 +467,7 @@ extension CommitPipeline {
     onClosed = nil
     stall?.timer?.cancel()
     syncTimer?.cancel()
+    retention?.stop()
     failPending()
     journal.close()
     files.closeAll()

@@ -39,6 +39,9 @@ struct GroupWriter {
     self.previous = previous
   }
 
+  /// Whether nothing has been added.
+  var isEmpty: Bool { index == 0 }
+
   // MARK: Lengths
 
   /// Bytes the frame of `batch` takes.

@@ -10,6 +10,11 @@ struct Checkpoint: Hashable {
     var base: UInt64
     /// Synced bytes; what follows in the file counts for nothing.
     var size: Int
+    /// Append time of its first record, µs.
+    var firstTime: UInt64 = 0
+    /// When its first and its last record were written, µs.
+    var openedAt: UInt64 = 0
+    var writtenAt: UInt64 = 0
   }
 
   struct Partition: Hashable {
@@ -38,6 +43,10 @@ struct Checkpoint: Hashable {
   var released: UInt64 = 0
   var partitions: [Partition] = []
   var offsets: [Offset] = []
+  /// Files that are no longer named, and may be there still.
+  var removed: [String] = []
+  /// When the clock was last believed.
+  var clock: ClockGuard.Anchor?
 
   init() {}
 
@@ -47,6 +56,13 @@ struct Checkpoint: Hashable {
       let offsets = json["offsets"]?.array
     else { throw .damaged(file: Self.path, reason: "a field is missing") }
     released = generation
+    removed = json["removed"]?.array?.compactMap(\.string) ?? []
+    if let clock = json["clock"] {
+      guard let clock = ClockGuard.Anchor(clock) else {
+        throw .damaged(file: Self.path, reason: "its clock is incomplete")
+      }
+      self.clock = clock
+    }
     for partition in partitions {
       guard let partition = Partition(partition) else {
         throw .damaged(file: Self.path, reason: "a partition is incomplete")
@@ -62,11 +78,13 @@ struct Checkpoint: Hashable {
   }
 
   var encoded: [UInt8] {
-    SealedJSON.encode(
-      [
-        "released": .count(released), "partitions": .array(partitions.map(\.json)),
-        "offsets": .array(offsets.map(\.json)),
-      ], version: Self.version)
+    var members: JSONObject = [
+      "released": .count(released), "partitions": .array(partitions.map(\.json)),
+      "offsets": .array(offsets.map(\.json)),
+    ]
+    if !removed.isEmpty { members["removed"] = .array(removed.map { .string($0) }) }
+    if let clock { members["clock"] = clock.json }
+    return SealedJSON.encode(members, version: Self.version)
   }
 }
 
@@ -92,6 +110,17 @@ extension Checkpoint.Partition {
       else { return nil }
       self.segments.append(.init(base: base, size: size))
     }
+    if let times = json["times"] {
+      guard let times = times.array, times.count == self.segments.count else { return nil }
+      for (index, pair) in times.enumerated() {
+        guard let times = pair.array, times.count == 3, let first = times[0].count,
+          let opened = times[1].count, let written = times[2].count
+        else { return nil }
+        self.segments[index].firstTime = first
+        self.segments[index].openedAt = opened
+        self.segments[index].writtenAt = written
+      }
+    }
   }
 
   /// Nil when they are none; empty when there are none.
@@ -113,11 +142,30 @@ extension Checkpoint.Partition {
       "start": .count(start), "end": .count(end), "time": .count(time),
       "segments": .array(segments.map { [.count($0.base), .count(UInt64($0.size))] }),
     ]
+    members["times"] = .array(
+      segments.map { [.count($0.firstTime), .count($0.openedAt), .count($0.writtenAt)] })
     if !gaps.isEmpty {
       members["gaps"] = .array(gaps.map { [.count($0.lowerBound), .count($0.upperBound)] })
     }
     if let reservation { members["reserved"] = reservation.json }
     return .object(members)
+  }
+}
+
+extension ClockGuard.Anchor {
+  fileprivate init?(_ json: JSON) {
+    guard let wall = json["wall"]?.int, let monotonic = json["monotonic"]?.int,
+      let boot = json["boot"]?.string.flatMap({ UInt128($0, radix: 16) })
+    else { return nil }
+    self.init(
+      wall: Timestamp(microseconds: wall), monotonic: Nanoseconds(monotonic), boot: boot)
+  }
+
+  fileprivate var json: JSON {
+    [
+      "wall": .int(wall.microseconds), "monotonic": .int(monotonic.count),
+      "boot": .string(String(boot, radix: 16)),
+    ]
   }
 }
 

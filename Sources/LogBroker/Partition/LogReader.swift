@@ -5,7 +5,8 @@ import Iggy
 /// Answers polls: from memory where the records are there, else with reads through the loop.
 final class LogReader {
   private let files: SegmentFiles
-  private let pool = BufferPool()
+  private let pool: BufferPool
+  private let metrics: LogMetrics
   private let loop: any LogLoop
   /// Hears of damage that a read has found.
   private let onDamage: (PartitionLog, String) -> Void
@@ -13,16 +14,21 @@ final class LogReader {
   typealias Completion = (Result<PollResult, BusError>) -> Void
 
   init(
-    files: SegmentFiles, loop: any LogLoop,
+    files: SegmentFiles, loop: any LogLoop, metrics: LogMetrics,
     onDamage: @escaping (PartitionLog, String) -> Void
   ) {
     self.files = files
     self.loop = loop
+    self.metrics = metrics
+    pool = BufferPool(metrics: metrics)
     self.onDamage = onDamage
   }
 
   /// `completion` never runs inside the call.
   func poll(_ request: PollRequest, _ log: PartitionLog, completion: @escaping Completion) {
+    if let refusal = log.refusal(of: request) {
+      return loop.enqueue { completion(.failure(refusal)) }
+    }
     let seek = log.seek(request)
     let collector = RecordCollector(
       seek: seek, of: log, countMax: log.isBeyondEnd(seek) ? 0 : request.countMax,
@@ -31,34 +37,33 @@ final class LogReader {
       let result = log.collect(collector)
       return loop.enqueue { completion(result) }
     }
-    start(SegmentRead(log: log, collector: collector, completion: completion))
+    start(SegmentRead(request, log, collector, completion: completion))
   }
 
   // MARK: From segments
 
   private func start(_ read: SegmentRead) {
+    let segments = read.log.segments
     switch read.collector.seek {
     case .offset(let offset):
-      enter(read, segment: read.log.segments.lastIndex { $0.base <= offset } ?? 0)
+      enter(read, segments.last { $0.base <= offset } ?? segments[0])
     case .time(let time):
-      findSegment(read, time, in: 0..<read.log.segments.count)
+      findSegment(read, time, in: segments[...])
     }
   }
 
-  private func enter(_ read: SegmentRead, segment index: Int) {
-    read.index = index
-    read.scan = SegmentScan(read.log, read.log.segments[index], read.collector)
+  private func enter(_ read: SegmentRead, _ segment: Segment) {
+    read.scan = SegmentScan(read.log, segment, read.collector)
     step(read)
   }
 
   /// Narrows down to the last segment that begins before `time`: the record wanted is in there, or
   /// is the next one's first.
-  private func findSegment(_ read: SegmentRead, _ time: UInt64, in range: Range<Int>) {
-    guard range.count > 1 else { return enter(read, segment: range.lowerBound) }
-    let middle = (range.lowerBound + range.upperBound) / 2
-    firstTime(read, read.log.segments[middle]) { [self] first in
-      findSegment(
-        read, time, in: first < time ? middle..<range.upperBound : range.lowerBound..<middle)
+  private func findSegment(_ read: SegmentRead, _ time: UInt64, in segments: ArraySlice<Segment>) {
+    guard segments.count > 1 else { return enter(read, segments[segments.startIndex]) }
+    let middle = segments.startIndex + segments.count / 2
+    firstTime(read, segments[middle]) { [self] first in
+      findSegment(read, time, in: first < time ? segments[middle...] : segments[..<middle])
     }
   }
 
@@ -67,6 +72,7 @@ final class LogReader {
     _ read: SegmentRead, _ segment: Segment, bytes: Int = LogLimits.blockBytes,
     _ body: @escaping (UInt64) -> Void
   ) {
+    if segment.firstTime > 0 { return body(segment.firstTime) }
     if let first = segment.index.entries.first { return body(first.time) }
     load(read, segment, at: 0, bytes: min(bytes, segment.size)) { [self] part, count in
       var walk = FrameWalk(
@@ -106,7 +112,11 @@ final class LogReader {
 
   /// The segment has nothing more: on to the next, or to memory.
   private func leave(_ read: SegmentRead) {
-    if read.index + 1 < read.log.segments.count { return enter(read, segment: read.index + 1) }
+    if let base = read.scan?.segment.base,
+      let next = read.log.segments.first(where: { $0.base > base })
+    {
+      return enter(read, next)
+    }
     read.completion(read.log.collect(read.collector))
   }
 
@@ -115,10 +125,22 @@ final class LogReader {
     read.completion(.failure(.damaged(reason)))
   }
 
+  /// Why no more can be read now: memory that readers hold is bounded.
+  private func refusal(of bytes: Int) -> BusError? {
+    guard pool.leasedBytes + bytes > LogLimits.leasedBytesMax else { return nil }
+    metrics.leasesExceeded.add()
+    return .leaseExceeded("readers hold \(pool.leasedBytes) bytes already")
+  }
+
   private func load(
     _ read: SegmentRead, _ segment: Segment, at position: Int, bytes: Int,
     _ body: @escaping (SharedBytes, Int) -> Void
   ) {
+    // Retention took it away meanwhile: the poll begins anew.
+    if segment.isGone { return poll(read.request, read.log, completion: read.completion) }
+    if let refusal = refusal(of: bytes) {
+      return loop.enqueue { read.completion(.failure(refusal)) }
+    }
     let file: any LoopFile
     do throws(StorageFailure) {
       file = try files.open(segment)
@@ -131,7 +153,9 @@ final class LogReader {
     let buffer = pool.take(bytes)
     let part = pool.share(buffer)
     let target = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<bytes])
+    segment.readers += 1
     file.read(at: position, into: target) { result in
+      segment.readers -= 1
       switch result {
       case .success(let count): body(part, count)
       case .failure(let failure):
@@ -143,16 +167,17 @@ final class LogReader {
 
 /// A poll that is being answered from segment files.
 private final class SegmentRead {
+  let request: PollRequest
   let log: PartitionLog
   var collector: RecordCollector
   let completion: LogReader.Completion
-  /// Which of the partition's segments `scan` is in.
-  var index = 0
   var scan: SegmentScan?
 
   init(
-    log: PartitionLog, collector: RecordCollector, completion: @escaping LogReader.Completion
+    _ request: PollRequest, _ log: PartitionLog, _ collector: RecordCollector,
+    completion: @escaping LogReader.Completion
   ) {
+    self.request = request
     self.log = log
     self.collector = collector
     self.completion = completion

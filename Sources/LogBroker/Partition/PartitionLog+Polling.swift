@@ -32,6 +32,12 @@ extension PartitionLog {
     return end - min(end - firstOffset, left)
   }
 
+  /// Why the poll cannot begin where it asks to; nil when it can.
+  func refusal(of request: PollRequest) -> BusError? {
+    guard case .offset(let offset) = request.start, offset < firstOffset else { return nil }
+    return .belowStart(first: firstOffset)
+  }
+
   func isBeyondEnd(_ seek: Seek) -> Bool {
     if endOffset == firstOffset { return true }
     return switch seek {

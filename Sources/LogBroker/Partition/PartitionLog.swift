@@ -21,6 +21,10 @@ final class PartitionLog {
   private(set) var gaps: [Range<UInt64>] = []
   /// Offsets that may be given out without a sync.
   var reservation: OffsetReservation?
+  /// Of message ids, where the topic has one.
+  var deduplication: DeduplicationWindow?
+  /// Retention has asked for a cut here.
+  var askedCut: UInt64 = 0
   /// Segments that are cut off, and whose files are there until a checkpoint no longer names them.
   var cutSegments: [Segment] = []
   /// The offset the next record gets.
@@ -52,6 +56,10 @@ final class PartitionLog {
 
   init(target: TopicPartition, topicNumber: UInt16, settings: TopicSettings) {
     self.settings = settings
+    if let window = settings.deduplicationWindow {
+      deduplication = DeduplicationWindow(
+        span: UInt64(clamping: window.microseconds), idsMax: LogLimits.deduplicationIDsMax)
+    }
     self.target = target
     self.topicNumber = topicNumber
     directory = "log/\(target.topic.path)/\(target.partition)"
@@ -73,6 +81,11 @@ final class PartitionLog {
   func restore(_ saved: Checkpoint.Partition) {
     segments = saved.segments.map {
       Segment(base: $0.base, directory: directory, size: $0.size)
+    }
+    for (segment, saved) in zip(segments, saved.segments) {
+      segment.firstTime = saved.firstTime
+      segment.openedAt = saved.openedAt
+      segment.writtenAt = saved.writtenAt
     }
     segments.last?.needsTruncation = true
     firstOffset = saved.start
@@ -109,17 +122,37 @@ final class PartitionLog {
     mintedOffset = base
   }
 
+  /// Whether a record written at the time `stamp` (µs) begins the next segment.
+  func isFull(_ segment: Segment, _ limits: LogLimits, stamp: UInt64) -> Bool {
+    if segment.isDamaged || segment.isClosed { return true }
+    if segment.size >= settings.segmentBytes ?? limits.segmentBytesMax { return true }
+    guard let age = settings.segmentAge, segment.size > 0 else { return false }
+    return stamp > segment.openedAt && segment.openedAt > 0
+      && stamp - segment.openedAt > UInt64(clamping: age.microseconds)
+  }
+
   /// Records below `offset` are no longer there for readers.
   func cut(to offset: UInt64) {
     guard offset > firstOffset else { return }
     firstOffset = min(offset, endOffset)
     gaps.removeAll { $0.upperBound <= firstOffset }
-    while segments.count > 1, segments[1].base <= firstOffset {
-      cutSegments.append(segments.removeFirst())
+    while segments.count > 1, segments[1].base <= firstOffset { dropFirst(end: segments[1].base) }
+    if segments.count == 1, segments[0].size > 0, flushedEnd <= firstOffset, !isFlushing {
+      dropFirst(end: flushedEnd)
     }
-    if segments.count == 1, flushedEnd <= firstOffset, !isFlushing {
-      cutSegments.append(segments.removeFirst())
-    }
+  }
+
+  /// What ends at `end` needs no sync any more.
+  private func dropFirst(end: UInt64) {
+    cutSegments.append(segments.removeFirst())
+    guard syncedEnd < end else { return }
+    syncedEnd = end
+    syncedTime = max(syncedTime, min(flushedTime, lastTime))
+  }
+
+  func takeCutSegments() -> [Segment] {
+    defer { cutSegments = [] }
+    return cutSegments
   }
 
   /// Chunks double from 4 to 64 KiB: most partitions hold little.
@@ -132,8 +165,8 @@ final class PartitionLog {
   /// The next bytes to write to a segment file.
   var unflushedChunk: TailChunk? { tail.first { $0.unflushed > 0 } }
 
-  /// `chunk` has been written to the last segment up to `end`.
-  func didFlush(_ chunk: TailChunk, upTo end: Int) {
+  /// `chunk` has been written to the last segment up to `end`, at the time `stamp` (µs).
+  func didFlush(_ chunk: TailChunk, upTo end: Int, stamp: UInt64) {
     let segment = segments[segments.count - 1]
     for (index, frame) in chunk.frames.enumerated()
     where frame.position >= chunk.flushed && frame.position < end {
@@ -141,6 +174,7 @@ final class PartitionLog {
         base: frame.base, time: frame.time,
         position: segment.size + frame.position - chunk.flushed,
         length: chunk.frameEnd(index) - frame.position)
+      segment.noteTime(frame.time, stamp: stamp)
       flushedEnd = frame.base + UInt64(frame.count)
       flushedTime = frame.time
     }

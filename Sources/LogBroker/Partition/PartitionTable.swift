@@ -39,6 +39,14 @@ final class PartitionTable {
   func settings(of topic: Topic) -> TopicSettings { settings[topic.rawValue] }
   func durability(of topic: Topic) -> Durability { settings[topic.rawValue].durability }
 
+  /// Whether any topic's records go by themselves.
+  var hasRetention: Bool {
+    settings.contains { $0.retentionAge != nil || $0.retentionBytes != nil }
+  }
+
+  /// The topic's partitions that hold anything.
+  func existing(_ topic: Topic) -> [PartitionLog] { logs[topic.rawValue].compactMap { $0 } }
+
   func contains(_ target: TopicPartition) -> Bool {
     (0..<count(of: target.topic)).contains(target.partition)
   }

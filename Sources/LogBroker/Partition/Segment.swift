@@ -14,9 +14,12 @@ final class Segment {
   var isNew = false
   /// Nothing more is added to it.
   var isClosed = false
-  /// Append times of its first and last record, µs; 0 while it is empty.
+  /// Append time of its first record, µs; 0 while it is empty.
   var firstTime: UInt64 = 0
-  var lastTime: UInt64 = 0
+  /// When its first and its last record were written, µs, for ages (`ClockGuard.stamp`); 0 while
+  /// that is not known.
+  var openedAt: UInt64 = 0
+  var writtenAt: UInt64 = 0
   /// Shorter than it was, or gone: nothing is added to it.
   var isDamaged = false
 
@@ -25,6 +28,18 @@ final class Segment {
     path = "\(directory)/\(Self.fileName(base: base))"
     self.size = size
     syncedSize = size
+  }
+
+  /// Polls that read it at this moment.
+  var readers = 0
+  /// Its file is gone or has become another's.
+  var isGone = false
+
+  /// Records from this append time on were added now.
+  func noteTime(_ time: UInt64, stamp: UInt64) {
+    if firstTime == 0 { firstTime = time }
+    if openedAt == 0 { openedAt = stamp }
+    writtenAt = stamp
   }
 
   var isDirty: Bool { size > syncedSize }

@@ -2,8 +2,16 @@
 final class SegmentFiles {
   private let storage: any LoopStorage
   private var opened: [Segment] = []
+  /// Files of deleted segments, to be used again. What stands in them is of no account: a segment is
+  /// read up to its size only.
+  private var recycled: [Int] = []
+  private let recycledMax: Int
 
-  init(storage: any LoopStorage) { self.storage = storage }
+  /// - Parameter recycledMax: files of deleted segments to keep for new ones.
+  init(storage: any LoopStorage, recycledMax: Int) {
+    self.storage = storage
+    self.recycledMax = recycledMax
+  }
 
   /// Whether files wait for a checkpoint's sync in such number that none can be closed.
   var isCrowded: Bool { opened.count >= LogLimits.openFilesMax * 2 }
@@ -12,7 +20,9 @@ final class SegmentFiles {
   func open(_ segment: Segment) throws(StorageFailure) -> any LoopFile {
     if let file = segment.file { return file }
     if opened.count >= LogLimits.openFilesMax { closeOldest() }
-    let file = try storage.openLoopFile(segment.path, segment.isNew ? .create : .write)
+    let file =
+      try segment.isNew
+      ? create(segment) : storage.openLoopFile(segment.path, .write)
     segment.isNew = false
     segment.file = file
     opened.append(segment)
@@ -26,6 +36,44 @@ final class SegmentFiles {
     segment.needsTruncation = false
     return file
   }
+
+  /// Deletes the file of a segment that no checkpoint names any more. That it stays after a failure
+  /// or a crash does no harm: the checkpoint says what was to go, and the next start tries again.
+  func remove(_ segment: Segment) {
+    precondition(!segment.isGone, "a segment is removed once")
+    segment.isGone = true
+    opened.removeAll { $0 === segment }
+    close(segment)
+    if recycle(segment) { return }
+    try? storage.remove(segment.path)
+  }
+
+  /// Keeps the file for a new segment, unless a read is still under way.
+  private func recycle(_ segment: Segment) -> Bool {
+    guard segment.readers == 0,
+      let slot = (0..<recycledMax).first(where: { !recycled.contains($0) })
+    else { return false }
+    do throws(StorageFailure) {
+      try storage.makeDirectory(Self.recycledDirectory)
+      try storage.rename(segment.path, to: Self.recycledPath(slot))
+    } catch { return false }
+    recycled.append(slot)
+    return true
+  }
+
+  /// Makes the file of a new segment, of one that was deleted where there is one.
+  private func create(_ segment: Segment) throws(StorageFailure) -> any LoopFile {
+    if let slot = recycled.popLast(),
+      (try? storage.rename(Self.recycledPath(slot), to: segment.path)) != nil
+    {
+      return try storage.openLoopFile(segment.path, .write)
+    }
+    return try storage.openLoopFile(segment.path, .create)
+  }
+
+  static let recycledDirectory = "log/recycled"
+
+  private static func recycledPath(_ slot: Int) -> String { "\(recycledDirectory)/\(slot).log" }
 
   func closeAll() {
     for segment in opened { close(segment) }

@@ -10,6 +10,10 @@ final class SegmentFlusher {
   private let metrics: LogMetrics
   /// Directories that have got new entries since the last checkpoint.
   private(set) var unsyncedDirectories: Set<String> = []
+  /// Hears that a segment has been filled.
+  var onRoll: () -> Void = {}
+  /// What is written now is stamped with this, µs.
+  var stamp: () -> UInt64 = { 0 }
 
   init(
     storage: any LoopStorage, files: SegmentFiles, limits: LogLimits, metrics: LogMetrics
@@ -56,7 +60,7 @@ final class SegmentFlusher {
     let bytes = UnsafeRawBufferPointer(rebasing: chunk.memory[chunk.flushed..<end])
     file.write(at: segment.size, bytes) { [self] result in
       if case .failure(let failure) = result { return fail(log, failure) }
-      log.didFlush(chunk, upTo: end)
+      log.didFlush(chunk, upTo: end, stamp: stamp())
       metrics.flushes.add()
       metrics.flushedBytes.add(bytes.count)
       let done = log.flushWaiters.filter { $0.target <= log.flushedEnd }
@@ -77,8 +81,10 @@ final class SegmentFlusher {
   private func writableSegment(
     _ log: PartitionLog, _ chunk: TailChunk
   ) throws(StorageFailure) -> Segment {
-    if let last = log.segments.last, last.size < limits.segmentBytesMax, !last.isDamaged {
-      return last
+    if let last = log.segments.last {
+      if !log.isFull(last, limits, stamp: stamp()) { return last }
+      last.isClosed = true
+      onRoll()
     }
     if log.segments.isEmpty {
       try storage.makeDirectory(log.directory)
