@@ -21,6 +21,10 @@ run: ## Install, build, fetch the models, start a node and ask it one question
 test: ## Run every test, in release
 	@scripts/test.sh
 
+.PHONY: test-outside
+test-outside: build ## Build and measure a package that depends on this one by a version tag
+	@Tests/Outside/outside.sh
+
 .PHONY: check
 check: format-lint ## Formatting, house rules and the core's tests; five minutes at most
 	@scripts/build.sh --tests
