@@ -91,8 +91,10 @@ class Bench:
 
 def ratio(ours, floor, key, draws=400):
     """Geometric mean over the cells of the medians over the rounds of ours / floor, and its interval."""
-    pairs = {cell: [a[key] / b[key] for a, b in zip(ours[cell], floor[cell]) if b[key] > 0] for cell in ours}
+    pairs = {cell: [a[key] / b[key] for a, b in zip(ours[cell], floor[cell]) if a[key] > 0 and b[key] > 0] for cell in ours}
+    # A short cell on a busy machine may see no answer at all.
     pairs = {cell: values for cell, values in pairs.items() if values}
+    if not pairs: return math.nan, math.nan, math.nan, {}
     def mean(pick): return math.exp(statistics.fmean(math.log(statistics.median(pick(v))) for v in pairs.values()))
     source = random.Random(5)
     drawn = sorted(mean(lambda v: source.choices(v, k=len(v))) for _ in range(draws))

@@ -318,6 +318,8 @@ extension Socket {
   }
 
   /// Hands the front of the queue to the ring. One send is in flight at a time, so order holds.
+  /// Not by send_zc: on loopback it took 1.35 to 2.8 times the CPU time of a send that copies, from
+  /// 16 KiB on, and it keeps its buffers until a second completion.
   func sendQueued() {
     isSendScheduled = false
     guard sending == nil, phase == .open || phase == .lingering, let front = queue.front
