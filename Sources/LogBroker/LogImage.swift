@@ -180,7 +180,9 @@ extension LogImage {
       {
         return first
       }
-      return try read(file, try file.size())
+      // Whole blocks: the power may have gone before all of a group's padding was in the file, and
+      // the next group begins behind that all the same.
+      return try read(file, GroupWriter.roundedToBlock(try file.size()))
     } catch {
       if error.kind == .notFound { throw .damaged(file: path, reason: error.description) }
       throw .failed("the journal cannot be read: \(error)")
