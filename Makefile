@@ -21,6 +21,10 @@ run: ## Install, build, fetch the models, start a node and ask it one question
 test: ## Run every test, in release
 	@scripts/test.sh
 
+.PHONY: test-outside
+test-outside: build ## Build and measure a package that depends on this one by a version tag
+	@Tests/Outside/outside.sh
+
 .PHONY: check
 check: format-lint ## Formatting, house rules and the core's tests; five minutes at most
 	@scripts/build.sh --tests
@@ -75,6 +79,10 @@ bench-vec: build ## Measure the vector index beside other libraries from PyPI
 .PHONY: bench-ring
 bench-ring: build ## Measure sockets, TLS and wake-ups of the loop, beside the same in C
 	@Benchmarks/bench-ring.sh
+
+.PHONY: bench-envelope
+bench-envelope: build ## Measure finding fields and checking events, beside simdjson
+	@Benchmarks/bench-envelope.sh $(if $(ROUNDS),--rounds $(ROUNDS))
 
 .PHONY: flame
 flame: build ## Record the node under load and draw perf/out/flame.svg

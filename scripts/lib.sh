@@ -11,9 +11,10 @@ build_packages=(
 )
 # What the local model and the tests need in addition.
 python_packages=(python3 python3-venv)
-# Independent judges that the tests ask: promtool for /metrics, openssl for TLS. and libfuse for the file system that
-# loses what was not synced (Tests/Instruments).
-judge_packages=(prometheus libfuse3-dev fuse3)
+# Independent judges that the tests ask, and what benchmarks stand beside: promtool for /metrics,
+# openssl for TLS, simdjson, and libfuse for the file system that loses what was not synced
+# (Tests/Instruments).
+judge_packages=(prometheus libfuse3-dev fuse3 libsimdjson-dev)
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 if [ ! -t 2 ] || [ -n "${NO_COLOR:-}" ]; then say() { printf '==> %s\n' "$*" >&2; }; fi

@@ -48,7 +48,7 @@ def document(r, size, place):
     escapes, indent = r.random() < 0.5, r.choice((None, None, 2))
     members = {"event_id": ulid(r), "type": r.choice(("TurnAccepted.v1", "StepFinished.v1", "TurnEnded.v1")), "spec_version": "1.0.0", "timestamp": f"2026-0{r.randrange(1, 10)}-1{r.randrange(10)}T12:34:56.{r.randrange(10**6):06}Z", "trace_id": f"{r.randrange(1 << 128):032x}"}
     # Half of the larger ones are records of the journal.
-    if size > 300: members |= {"tenant_id": "default", "session_id": text(r, 24, escapes)}
+    if size > 300: members |= {"tenant_id": "default", "session_id": f"s-{r.randrange(1 << 64):x}"}
     if size > 300 and r.random() < 0.5: members |= {"causation_id": ulid(r), "owner_epoch": r.randrange(1000), "owner_claim": f"{r.randrange(1 << 128):032x}", "in": {"requests": r.randrange(10**6), "control": r.randrange(100)}, "fold_version": 1}
     if r.random() < 0.25: members |= r.choice(({"attempt": 1}, {"traceparent": f"00-{r.randrange(1 << 128):032x}-{r.randrange(1 << 64):016x}-01"}, {"tags": ["a", "}"]}))
     names = list(members); r.shuffle(names)
@@ -67,16 +67,20 @@ def document(r, size, place):
     return data
 
 
+def write(directory, seed, count):
+    directory.mkdir(parents=True, exist_ok=True)
+    for size in SIZES:
+        for place in PLACES:
+            r = random.Random(f"{seed} {size} {place}")
+            documents = [document(r, size, place) for _ in range(count)]
+            (directory / f"{size}-{place}.txt").write_bytes(b"".join(struct.pack("<I", len(d)) + d for d in documents))
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("directory", type=Path); ap.add_argument("--seed", type=int, default=1); ap.add_argument("--count", type=int, default=12)
     args = ap.parse_args()
-    args.directory.mkdir(parents=True, exist_ok=True)
-    for size in SIZES:
-        for place in PLACES:
-            r = random.Random(f"{args.seed} {size} {place}")
-            documents = [document(r, size, place) for _ in range(args.count)]
-            (args.directory / f"{size}-{place}.txt").write_bytes(b"".join(struct.pack("<I", len(d)) + d for d in documents))
+    write(args.directory, args.seed, args.count)
 
 
 if __name__ == "__main__": main()

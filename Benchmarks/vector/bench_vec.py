@@ -17,7 +17,7 @@ import datasets, peers, rows_other, rows_speed
 from driver import Kfm
 from measure import Table
 
-GROUPS = ("speed", "memory", "k", "data", "filters", "batch", "threads", "files", "adds", "churn")
+GROUPS = ("speed", "memory", "k", "data", "filters", "batch", "threads", "files", "beside", "adds", "churn", "growth")
 
 
 class Bench:
@@ -90,6 +90,8 @@ def run(bench, groups):
     if "threads" in groups: rows_other.threads(bench, data, kfm)
     kfm.close()
     if "data" in groups: rows_other.other_data(bench)
+    if "beside" in groups: rows_other.beside(bench, data)
+    if "growth" in groups: rows_other.growth(bench)
     if "adds" in groups: rows_speed.adds(bench, data)
     if "churn" in groups:
         rows_speed.churn(bench, data, False); rows_speed.churn(bench, data, True)

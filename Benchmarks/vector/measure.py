@@ -3,7 +3,7 @@ import math, random, statistics
 
 TARGETS = (0.90, 0.95, 0.99)
 EFS = (10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128, 160, 200, 256, 400)
-PROBES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 56, 80)
+PROBES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 56, 80, 120, 223)
 
 
 def crossing(curve, target, value=lambda point: math.log(point[1])):

@@ -117,6 +117,35 @@ def threads(bench, data, kfm):
     table.row("batch with 2 threads, wall", pairs, 1.7, unit="x")
 
 
+def beside(bench, data):
+    """Searches while another thread adds."""
+    table, n = bench.table, len(data.base); table.head("searching beside adding")
+    kfm = Kfm(bench.kfm, bench.work); kfm.open(data); ratios, longest = [], []
+    extra = min(2000, n // 10)
+    for _ in range(bench.rounds):
+        kfm.build(n=n - extra)
+        answer = kfm.call(op="mixed", **{"from": n - extra, "to": n}, ef=64, k=10)
+        ratios.append(answer["p99_us"] / answer["p99_idle_us"]); longest.append(answer["longest_add_us"] / 1e3)
+    table.row("reader p99 while another thread adds", ratios, 2, None, True, "x")
+    table.row("longest addition", longest, 10, None, True, " ms")
+    kfm.close()
+
+
+def growth(bench):
+    """50k rows grow to 500k, one by one: the longest addition, and memory at its peak."""
+    table = bench.table; table.head("growing tenfold (seeded)")
+    data = datasets.clustered(bench.work, bench.count(500_000), 64, 100, "cosine", 13)
+    kfm = Kfm(bench.kfm, bench.work); kfm.open(data); n = len(data.base)
+    kfm.build(n=n // 10, threads=2)
+    answer = kfm.call(op="mixed", **{"from": n // 10, "to": n}, ef=64, k=10)
+    status = dict(line.split(":", 1) for line in open(f"/proc/{kfm.pid}/status") if ":" in line)
+    kilobytes = lambda name: int(status[name].split()[0])
+    table.row("50k to 500k rows: longest addition", answer["longest_add_us"] / 1e3, 10, None, True, " ms")
+    # The driver's own copy of the rows to come is in both.
+    table.row("50k to 500k rows: peak RSS to final", kilobytes("VmHWM") / kilobytes("VmRSS"), 1.3, None, True, "x", f"{kilobytes('VmRSS') / 1024:.0f} MB, recall at ef 64 {data.recall(kfm.search(64)[0], 10):.4f}")
+    kfm.close()
+
+
 def files(bench, data, kfm):
     table = bench.table; table.head("files")
     path = bench.work / "index.vidx"

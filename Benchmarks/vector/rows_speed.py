@@ -2,7 +2,7 @@
 import os, statistics, subprocess, sys, time
 from pathlib import Path
 import numpy as np
-from datasets import exact
+from datasets import Set, exact
 from driver import Kfm
 from measure import EFS, PROBES, Race, TARGETS, crossing
 import peers
@@ -121,7 +121,7 @@ def churn(bench, data, whole_clusters):
     half = n // 2  # rows half… are the other vectors
     now = np.arange(half)  # which row of the set lies under id i
     other = list(range(half, n)); kfm = Kfm(bench.kfm, bench.work)
-    world = View(data, now, bench.work / "churn")
+    world = view(data, now, bench.work / "churn")
     kfm.open(world); fresh_cpu = kfm.build()["cpu_s"]; cpu = changed = 0
     order = np.argsort(data.base[:half] @ data.queries[0]) if whole_clusters else rng.permutation(half)
     for turn in range(5):
@@ -130,7 +130,7 @@ def churn(bench, data, whole_clusters):
         cpu += kfm.delete(gone)["cpu_s"]
         fresh = [other.pop() for _ in gone]; other = now[gone].tolist() + other
         now[gone] = fresh
-        world = View(data, now, bench.work / "churn"); kfm.open(world)
+        world = view(data, now, bench.work / "churn"); kfm.open(world)
         cpu += kfm.add(gone)["cpu_s"]; changed += len(gone)
     built = Kfm(bench.kfm, bench.work); built.name = "fresh"; built.open(world); built.build()
     race = Race(world, seconds=bench.seconds); race.enter(kfm); race.enter(built); race.run(bench.rounds)
@@ -143,11 +143,7 @@ def churn(bench, data, whole_clusters):
     kfm.close(); built.close()
 
 
-class View:
+def view(data, rows, directory):
     """Rows of a set in another order, written as a data set of their own."""
-
-    def __init__(self, data, rows, directory):
-        from datasets import Set
-        made = Set(directory, "view", data.metric, data.base[rows], data.queries, data.label)
-        self.__dict__ = made.write(made.base, made.queries).__dict__
-        self.recall, self.d = made.recall, made.d
+    base = data.base[rows]
+    return Set(directory, "view", data.metric, base, data.queries, data.label).write(base, data.queries)

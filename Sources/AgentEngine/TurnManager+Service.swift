@@ -204,8 +204,9 @@ extension TurnManager: TurnService {
       TopicPartition(.control, owner.partition), from: owner.consumed.control,
       { [self] record in
         owner.consumed.control = record.offset + 1
-        guard let envelope = EnvelopeScanner(record.payloadBytes),
-          envelope.isType("CancelEvent.v1"), let payload = try? envelope.payloadJSON(),
+        guard Envelope.isValid(record.payloadBytes),
+          let envelope = EnvelopeScanner(record.payloadBytes), envelope.isType("CancelEvent.v1"),
+          let payload = try? envelope.payloadJSON(),
           let turnID = payload["turn_id"]?.string.flatMap({ ULID($0) }),
           let live = live[turnID]
         else { return true }

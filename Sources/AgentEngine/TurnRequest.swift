@@ -54,9 +54,11 @@ package struct TurnRequest: Sendable {
     ).record(payload: payload)
   }
 
-  /// Reads a TurnEvent; nil when the record is none, or lacks what a turn needs.
+  /// Reads a TurnEvent; nil when the record is none, or lacks what a turn needs. Anybody may write
+  /// to the topic, so the whole text is checked first.
   package init?(record: PolledRecord) {
-    guard let envelope = EnvelopeScanner(record.payloadBytes), envelope.isType("TurnEvent.v1"),
+    guard Envelope.isValid(record.payloadBytes),
+      let envelope = EnvelopeScanner(record.payloadBytes), envelope.isType("TurnEvent.v1"),
       let payload = try? envelope.payloadJSON(), let session = envelope.text(envelope.sessionID),
       let trace = envelope.text(envelope.traceID),
       let turn = payload["turn_id"]?.string.flatMap({ ULID($0) }),

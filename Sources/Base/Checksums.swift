@@ -7,6 +7,12 @@ package func crc32c(_ bytes: UnsafeRawBufferPointer, seed: UInt32 = 0) -> UInt32
   kfm_crc32c(seed, bytes.baseAddress, bytes.count)
 }
 
+/// The CRC-32C of two runs of bytes one after the other, from that of each and the length of the
+/// second; O(log length).
+package func crc32cCombined(_ first: UInt32, _ second: UInt32, length: Int) -> UInt32 {
+  kfm_crc32c_combine(first, second, length)
+}
+
 /// XXH32 with seed 0: which partition a key belongs to (SEMANTICS D2), as Iggy clients compute it.
 package func xxh32(_ text: String) -> UInt32 {
   var text = text

@@ -6,7 +6,7 @@ import CJSON
 package struct JSONScanner {
   package let bytes: UnsafeRawBufferPointer
 
-  package init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+  @inlinable package init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
   /// Calls `body` with the ranges of each member's name (without quotes) and value of the object
   /// that begins in `range`; stops when it returns false. False when the text is no object.

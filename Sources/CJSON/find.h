@@ -88,13 +88,13 @@ INLINE struct brackets brackets_of(block data, struct nesting *state) {
 // Looks for the end in a block that begins at `base`: NO_END when the container goes on.
 INLINE size_t end_in_block(struct brackets is, size_t base, uint64_t *depth) {
   uint64_t count = (uint64_t)__builtin_popcountll(is.closes);
-  if (count >= *depth) {
+  if (__builtin_expect(count >= *depth, 0)) {
     unsigned bit = closing_bit(is.opens, is.closes, *depth);
     if (bit < 64)
       return is.stray & ((UINT64_C(1) << bit) - 1) ? STRAY_BACKSLASH : base + bit + 1;
   }
   *depth += (uint64_t)__builtin_popcountll(is.opens) - count;
-  return is.stray ? STRAY_BACKSLASH : NO_END;
+  return __builtin_expect(is.stray != 0, 0) ? STRAY_BACKSLASH : NO_END;
 }
 
 // Where a backslash stands outside a string, bytes are read one by one.

@@ -39,29 +39,42 @@ int cjson_ulid(const void *text, uint64_t *high, uint64_t *low) {
   return (wrong & 0x80) == 0;
 }
 
-int cjson_is_ulid(const void *text) {
-  const uint8_t *at = text;
-  uint8_t wrong = base32[at[0]] > 7 ? 0x80 : 0;
-  for (int index = 0; index < 26; index++) wrong |= base32[at[index]];
-  return (wrong & 0x80) == 0;
-}
+// Forms are compared in vectors, which the compiler makes of loops of a fixed length.
+enum { FORM_BYTES_MAX = 64 };
 
-static int fits(uint8_t byte, char form) {
-  switch (form) {
-    case '0': return byte >= '0' && byte <= '9';
-    case 'o': return byte >= '0' && byte <= '7';
-    case 'h': return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'f');
-    case 'B': return base32[byte] != 0x80 && byte <= 'Z';
-    default: return byte == (uint8_t)form;
-  }
+static inline uint8_t is_digit(uint8_t byte) { return (uint8_t)(byte - '0') <= 9; }
+
+// A character of Crockford's base 32, after folding to upper case.
+static inline uint8_t is_base32(uint8_t byte, uint8_t folded) {
+  uint8_t is_letter = (uint8_t)(folded - 'A') <= 25;
+  uint8_t is_left_out = (folded == 'I') | (folded == 'L') | (folded == 'O') | (folded == 'U');
+  return is_digit(byte) | (is_letter & (uint8_t)!is_left_out);
 }
 
 int cjson_has_form(const void *text, size_t length, const char *form, size_t form_length) {
-  const uint8_t *at = text;
-  if (length != form_length) return 0;
-  for (size_t index = 0; index < length; index++)
-    if (!fits(at[index], form[index])) return 0;
-  return 1;
+  if (length != form_length || length > FORM_BYTES_MAX) return 0;
+  uint8_t bytes[FORM_BYTES_MAX] = {0}, wants[FORM_BYTES_MAX] = {0}, wrong = 0;
+  memcpy(bytes, text, length);
+  memcpy(wants, form, length);
+  for (int index = 0; index < FORM_BYTES_MAX; index++) {
+    uint8_t byte = bytes[index], want = wants[index];
+    uint8_t fits = (byte == want) & (want != '0') & (want != 'o') & (want != 'h') & (want != 'B');
+    fits |= (want == '0') & is_digit(byte);
+    fits |= (want == 'o') & ((uint8_t)(byte - '0') <= 7);
+    fits |= (want == 'h') & (is_digit(byte) | ((uint8_t)(byte - 'a') <= 5));
+    fits |= (want == 'B') & is_base32(byte, byte);
+    wrong |= fits ^ 1;
+  }
+  return wrong == 0;
+}
+
+int cjson_is_ulid(const void *text) {
+  uint8_t bytes[32], wrong = 0;
+  memset(bytes, '0', sizeof bytes);
+  memcpy(bytes, text, 26);
+  for (int index = 0; index < 32; index++)
+    wrong |= is_base32(bytes[index], bytes[index] & 0xDF) ^ 1;
+  return (wrong == 0) & (bytes[0] <= '7');
 }
 
 int cjson_is_word(const void *text, size_t length, const char *others) {

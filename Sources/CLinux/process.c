@@ -143,3 +143,5 @@ int kfm_fallocate(int descriptor, uint64_t size) {
   while (result != 0 && errno == EINTR);
   return result;
 }
+
+int kfm_o_direct(void) { return O_DIRECT; }

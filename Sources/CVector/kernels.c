@@ -1,4 +1,4 @@
-#include "cvector.h"
+#include "graph.h"
 
 typedef float (*kernel)(const float *, const float *, size_t);
 
@@ -129,8 +129,8 @@ __attribute__((target("avx512f"))) static float l2_avx512(const float *a, const 
   return _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sum0, sum1), _mm512_add_ps(sum2, sum3)));
 }
 
-static const kernel dots[] = {dot_baseline, dot_avx2, dot_avx512};
-static const kernel squares[] = {l2_baseline, l2_avx2, l2_avx512};
+static const kernel dots[] = {dot_baseline, dot_avx2, dot_avx512, dot_avx512};
+static const kernel squares[] = {l2_baseline, l2_avx2, l2_avx512, l2_avx512};
 #else
 static const kernel dots[] = {dot_baseline};
 static const kernel squares[] = {l2_baseline};
@@ -143,8 +143,20 @@ __attribute__((constructor)) static void choose_level(void) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) level = CVECTOR_AVX2_FMA;
-  if (__builtin_cpu_supports("avx512f")) level = CVECTOR_AVX512F;
+  if (level == CVECTOR_AVX2_FMA && __builtin_cpu_supports("avx512f")) {
+    level = CVECTOR_AVX512F;
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
+      level = CVECTOR_AVX512_VNNI;
+  }
 #endif
+  cvector_limit_level(level);
+}
+
+void cvector_limit_level(int wanted) {
+  level = wanted < level ? wanted : level;
+  cvx_choose_distances(level);
+  cvx_choose_exact(level);
 }
 
 int cvector_level(void) { return level; }

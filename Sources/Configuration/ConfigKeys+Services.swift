@@ -17,6 +17,10 @@ extension ConfigKeys {
         .string($0.path("node.data_dir") + "/index")
       }, summary: "Where vector indexes are kept."),
     ConfigKey(
+      path: "memory.search", kind: .choice(["hybrid", "vector", "text"]),
+      initial: .value(.string("hybrid")),
+      summary: "What questions are compared by: meaning and words, or one of them."),
+    ConfigKey(
       path: "memory.cache", kind: .choice(["memory", "redis"]), initial: .value(.string("memory")),
       support: .only(["memory"]), summary: "Where looked-up things are cached."),
     ConfigKey(

@@ -65,6 +65,7 @@ extension NodeConfiguration {
     engine = Engine(values)
     memory = Memory(
       embedder: values.string("memory.embedder"), indexDirectory: values.string("memory.index_dir"),
+      search: values.string("memory.search"),
       historyTokens: values.integer("memory.history_tokens"))
     providers = (0..<providerCount).map { Provider(values, "providers[\($0)].") }
     routes = (0..<routeCount).map {

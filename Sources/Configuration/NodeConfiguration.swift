@@ -44,6 +44,8 @@ package struct NodeConfiguration: Sendable {
     /// `auto`, `static` or `hash`.
     package var embedder: String
     package var indexDirectory: String
+    /// `hybrid`, `vector` or `text`.
+    package var search: String
     package var historyTokens: Int
   }
 

@@ -1,5 +1,6 @@
 import Base
 import CJSON
+import Glibc
 
 /// The check of everything that comes from outside and says it is an event.
 package enum Envelope {
@@ -23,7 +24,7 @@ package enum Envelope {
     let count = try checkFields(bytes, &found)
     // Each name of the envelope once, and no other name at all: nothing more can be wrong.
     guard count != found.named || found.others != 0 else { return }
-    try checkNames(bytes)
+    try checkNames(bytes, isRepeated: count != found.named)
   }
 
   /// Whether `validate` takes the bytes.
@@ -59,14 +60,20 @@ package enum Envelope {
     return count
   }
 
-  /// Looks at every name of the outermost object: the slower way, for envelopes with strangers.
-  private static func checkNames(_ bytes: UnsafeRawBufferPointer) throws(EnvelopeError) {
+  /// Looks at every name of the outermost object, for envelopes with strangers. Where no name of the
+  /// envelope `isRepeated`, only those with escapes.
+  private static func checkNames(
+    _ bytes: UnsafeRawBufferPointer, isRepeated: Bool
+  ) throws(EnvelopeError) {
     let scanner = JSONScanner(bytes)
     var seen: UInt32 = 0
     var fault: EnvelopeError?
     scanner.members(in: 0..<bytes.count) { name, _ in
-      let isEscaped = bytes[name].contains(UInt8(ascii: "\\"))
-      guard isEscaped || name.count <= EnvelopeField.nameBytesMax,
+      let isEscaped =
+        !name.isEmpty
+        && memchr(bytes.baseAddress! + name.lowerBound, Int32(UInt8(ascii: "\\")), name.count)
+          != nil
+      guard isEscaped || (isRepeated && name.count <= EnvelopeField.nameBytesMax),
         let text = scanner.string(name.lowerBound - 1..<name.upperBound + 1),
         let field = EnvelopeField(name: text)
       else { return true }

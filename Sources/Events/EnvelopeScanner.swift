@@ -7,7 +7,7 @@ import CJSON
 /// payload is handed on as a slice; it is balanced, but whoever uses it parses it. Bytes from
 /// outside go through `Envelope.validate` first.
 package struct EnvelopeScanner {
-  package let scanner: JSONScanner
+  package private(set) var scanner = JSONScanner(UnsafeRawBufferPointer(start: nil, count: 0))
   private var found = cjson_found()
 
   /// In the order of the places in `found`.
@@ -16,20 +16,28 @@ package struct EnvelopeScanner {
     "session_id", "causation_id", "owner_epoch", "owner_claim", "in", "fold_version",
   ])
 
+  /// Has found nothing yet; only `read` may be called.
+  package init() {}
+
   /// Nil when `bytes` hold no envelope: no object, a required field missing or of a wrong type.
   package init?(_ bytes: UnsafeRawBufferPointer) {
+    guard read(bytes) else { return nil }
+  }
+
+  /// Reads another event in the place of the last one; false when it is none, and then nothing else
+  /// may be called. For many events in a row: it spares moving what was found.
+  package mutating func read(_ bytes: UnsafeRawBufferPointer) -> Bool {
     scanner = JSONScanner(bytes)
-    guard Self.names.find(in: bytes, &found) else { return nil }
+    guard Self.names.find(in: bytes, &found) else { return false }
     guard found.at.0.end != 0, found.at.1.end != 0, found.at.2.end != 0, found.at.3.end != 0,
       found.at.4.end != 0, found.at.5.end != 0
-    else { return nil }
+    else { return false }
     let id = Range(found.at.0)
     let trace = Range(found.at.4)
-    guard Self.isText(bytes, id), id.count == 28,
-      cjson_is_ulid(bytes.baseAddress! + id.lowerBound + 1) == 1, Self.isText(bytes, type),
-      Self.isText(bytes, specVersion), Self.isText(bytes, timestamp), Self.isText(bytes, trace),
-      trace.count == 34, bytes[payload.lowerBound] == 0x7B
-    else { return nil }
+    return Self.isText(bytes, id) && id.count == 28
+      && cjson_is_ulid(bytes.baseAddress! + id.lowerBound + 1) == 1 && Self.isText(bytes, type)
+      && Self.isText(bytes, specVersion) && Self.isText(bytes, timestamp)
+      && Self.isText(bytes, trace) && trace.count == 34 && bytes[payload.lowerBound] == 0x7B
   }
 
   package var eventID: ULID {

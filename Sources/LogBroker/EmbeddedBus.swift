@@ -23,6 +23,8 @@ package final class EmbeddedBus: MessageBus {
   private let table: PartitionTable
   private let pipeline: CommitPipeline
   private let reader: LogReader
+  private let batches = OutgoingPool()
+  private let directBytesMin: Int
   let groups: GroupRegistry
   package let metrics: LogMetrics
 
@@ -44,6 +46,7 @@ package final class EmbeddedBus: MessageBus {
     logger = options.logger.named("log")
     metrics = options.metrics
     lock = opened.lock
+    directBytesMin = options.limits.directBytesMin
     table = opened.table
     groups = GroupRegistry(
       table, firstGeneration: UInt64(clamping: options.loop.clock.wall().microseconds))
@@ -95,12 +98,69 @@ package final class EmbeddedBus: MessageBus {
   ) {
     do throws(BusError) {
       let (bytes, durability) = try admit(batches)
+      if bytes >= directBytesMin, batches.count == 1, durability == .persisted,
+        table.log(batches[0].target).deduplication == nil
+      {
+        return pipeline.add(encoded(batches[0], bytes: bytes, completion: completion))
+      }
       pipeline.add(
         .init(
           work: .append(batches), bytes: bytes, durability: durability, completion: completion))
     } catch {
       loop.enqueue { completion(.failure(error)) }
     }
+  }
+
+  /// A batch to fill and `publish`, with room for messages of `bytesMax` bytes in all: 48 each
+  /// (`MessageHeader`), payload and headers. Its messages get the time of this call as origin.
+  package func makeBatch(bytesMax: Int) -> OutgoingBatch {
+    batches.make(bytesMax: bytesMax, now: UInt64(clamping: loop.clock.wall().microseconds))
+  }
+
+  /// Appends `batch`, which holds at least one message, to one partition; `completion` gets the
+  /// offset of its first once it is durable. In order with `append`. The batch is the log's from
+  /// here on. Topics with a deduplication window refuse it. What is large (`LogLimits.directBytesMin`) is written once, straight to its segment.
+  package func publish(
+    _ batch: OutgoingBatch, to target: TopicPartition,
+    completion: @escaping (Result<UInt64, BusError>) -> Void
+  ) {
+    precondition(batch.count > 0 && !batch.isHandedIn, "a batch is handed in once, with messages")
+    do throws(BusError) {
+      if let refusal = pipeline.refusal { throw refusal }
+      guard table.contains(target) else { throw .unknownPartition }
+      let log = table.log(target)
+      if let reason = log.damage { throw .damaged(reason) }
+      if log.deduplication != nil {
+        throw .unavailable("the topic has a deduplication window; use append")
+      }
+      let durability = table.durability(of: target.topic)
+      let isDirect = batch.frameLength >= directBytesMin && durability == .persisted
+      let bytes =
+        batch.frameLength + (durability == .persisted ? 0 : GroupWriter.reservationLength)
+      if bytes > pipeline.appendBytesMax {
+        throw .recordTooLarge(limit: pipeline.appendBytesMax)
+      }
+      batch.isHandedIn = true
+      pipeline.add(
+        .init(
+          work: .batch(batch, log), bytes: bytes, isDirect: isDirect, durability: durability,
+          completion: { completion($0.map { $0[0] }) }))
+    } catch {
+      loop.enqueue { completion(.failure(error)) }
+    }
+  }
+
+  /// A large append to one partition, encoded at once into the memory it is written from.
+  private func encoded(
+    _ batch: PartitionBatch, bytes: Int,
+    completion: @escaping (Result<[UInt64], BusError>) -> Void
+  ) -> PendingCommits.Entry {
+    let outgoing = makeBatch(bytesMax: bytes)
+    for record in batch.records { outgoing.add(record) }
+    outgoing.isHandedIn = true
+    return .init(
+      work: .batch(outgoing, table.log(batch.target)), bytes: outgoing.frameLength,
+      isDirect: true, completion: completion)
   }
 
   /// Checks an append; returns the bytes its frames take at most, and what it is acknowledged

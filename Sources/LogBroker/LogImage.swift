@@ -14,18 +14,24 @@ struct LogImage {
   /// What was read of the journal files.
   var journalBytes: [AlignedBuffer] = []
   private let onDamage: (PartitionLog, String) -> Void
+  private var finder: DirectFinder
 
   /// Replays `journals` over `checkpoint`.
   ///
-  /// - Parameter onDamage: hears of partitions that are found damaged, once each.
+  /// - Parameters:
+  ///   - windowBytes: of direct writes that may have been under way at once.
+  ///   - isSyncing: what was written directly, perhaps just now by a running node, is synced before
+  ///     it is shown.
+  ///   - onDamage: hears of partitions that are found damaged, once each.
   static func read(
     _ storage: any Storage, _ catalog: Catalog, _ checkpoint: Checkpoint,
-    journals: [AlignedBuffer], durabilityFloor: Durability = .replicated,
-    onDamage: @escaping (PartitionLog, String) -> Void
+    journals: [AlignedBuffer], durabilityFloor: Durability = .replicated, windowBytes: Int,
+    isSyncing: Bool, onDamage: @escaping (PartitionLog, String) -> Void
   ) throws(LogBrokerError) -> LogImage {
     var image = LogImage(
       table: PartitionTable(catalog, durabilityFloor: durabilityFloor),
-      released: checkpoint.released, onDamage: onDamage)
+      released: checkpoint.released, onDamage: onDamage,
+      finder: DirectFinder(storage: storage, windowBytes: windowBytes, isSyncing: isSyncing))
     try image.restore(checkpoint, storage)
     image.journalBytes = journals
     let recovery = JournalRecovery(
@@ -33,6 +39,11 @@ struct LogImage {
     image.journal = try recovery.run { (header, body, isWhole) throws(LogBrokerError) in
       try image.apply(header, body, isWhole)
     }
+    for log in image.table.all where log.mayHaveDirects {
+      try image.find(log, upTo: .max)
+      try image.lookBehind(log)
+    }
+    image.finder.close()
     return image
   }
 
@@ -88,8 +99,10 @@ struct LogImage {
   }
 
   private init(
-    table: PartitionTable, released: UInt64, onDamage: @escaping (PartitionLog, String) -> Void
+    table: PartitionTable, released: UInt64, onDamage: @escaping (PartitionLog, String) -> Void,
+    finder: DirectFinder
   ) {
+    self.finder = finder
     self.table = table
     self.released = released
     self.onDamage = onDamage
@@ -192,13 +205,20 @@ extension LogImage {
     }
     guard isWhole else { return markDamaged(log, "its frame in the journal is not what it was") }
     switch header.kind {
-    case .batch: applyBatch(header, body, log)
+    case .batch: try applyBatch(header, body, log)
+    case .segment:
+      guard let record = SegmentRecord(body) else {
+        return markDamaged(log, "a frame of the journal names no segment")
+      }
+      try find(log, upTo: .max)
+      finder.begin(record, of: log)
     case .reservation:
       guard let reservation = OffsetReservation(body) else {
         return markDamaged(log, "a frame of the journal holds no reservation")
       }
       log.reservation = reservation
       // A start after a power loss went on there.
+      try find(log, upTo: reservation.start)
       if reservation.start > log.endOffset {
         log.leaveGap(upTo: reservation.start, isKnown: true)
       }
@@ -206,7 +226,9 @@ extension LogImage {
       guard body.count == 8 else {
         return markDamaged(log, "a frame of the journal holds no first offset")
       }
-      log.cut(to: body.littleEndian(at: 0))
+      let offset: UInt64 = body.littleEndian(at: 0)
+      try find(log, upTo: offset)
+      log.cut(to: offset)
     case .groupOffset:
       guard let offset = GroupOffset(body) else {
         return markDamaged(log, "a frame of the journal holds no offset")
@@ -217,14 +239,34 @@ extension LogImage {
     }
   }
 
-  private func applyBatch(
+  /// Adds what was written directly next, as far as there is something before `base`.
+  private mutating func find(
+    _ log: PartitionLog, upTo base: UInt64
+  ) throws(LogBrokerError) {
+    do throws(StorageFailure) {
+      try finder.find(log, upTo: base)
+    } catch {
+      throw .failed("a segment cannot be read: \(error)")
+    }
+  }
+
+  private func lookBehind(_ log: PartitionLog) throws(LogBrokerError) {
+    do throws(StorageFailure) {
+      if let reason = try finder.damage(behind: log) { markDamaged(log, reason) }
+    } catch {
+      throw .failed("a segment cannot be read: \(error)")
+    }
+  }
+
+  private mutating func applyBatch(
     _ header: FrameHeader, _ body: UnsafeRawBufferPointer, _ log: PartitionLog
-  ) {
+  ) throws(LogBrokerError) {
     guard let batch = try? BatchView(body), (try? batch.forEach { _ in true }) != nil,
       batch.bytes.count == body.count,
       !batch.header.baseOffset.addingReportingOverflow(UInt64(batch.header.messageCount)).overflow
     else { return markDamaged(log, "a frame of the journal holds no batch") }
     let base = batch.header.baseOffset
+    if base > log.endOffset { try find(log, upTo: base) }
     if base < log.endOffset { return }
     if base > log.endOffset {
       markDamaged(log, "offsets \(log.endOffset) to \(base - 1) are missing")
@@ -235,4 +277,9 @@ extension LogImage {
     log.append(
       frame, base: base, count: batch.header.messageCount, time: batch.header.baseTimestamp)
   }
+}
+
+extension PartitionLog {
+  /// Whether there may be frames that were written directly and that no checkpoint has.
+  fileprivate var mayHaveDirects: Bool { segments.last?.id ?? 0 != 0 || !announced.isEmpty }
 }

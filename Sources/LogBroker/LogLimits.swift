@@ -17,6 +17,8 @@ package struct LogLimits: Sendable, Hashable {
   /// Read buffers: one read of this size per poll from disk, and so many kept for the next.
   package static let readBytes = 256 << 10
   package static let readBuffersKept = 8
+  /// Memory of direct writes that is kept for readers at the end.
+  package static let directBytesKept = 4 << 20
   /// Memory that readers hold of what was read from segments, all of them together.
   package static let leasedBytesMax = 256 << 20
   /// The same for one `PartitionReader`, and how long it may hold a piece of it.
@@ -28,6 +30,8 @@ package struct LogLimits: Sendable, Hashable {
   package static let indexIntervalBytes = 64 << 10
   /// Segment files kept open.
   package static let openFilesMax = 128
+  /// The same, for direct writes.
+  package static let openDirectFilesMax = 64
   /// Partitions flushed and synced at the same time by a checkpoint.
   package static let checkpointWidth = 8
 
@@ -39,7 +43,13 @@ package struct LogLimits: Sendable, Hashable {
   /// A partition's records go to its segment file when so many bytes have gathered in memory.
   package var flushBytes = 64 << 10
   /// A segment that has reached this is closed and the next begins.
-  package var segmentBytesMax = 16 << 20
+  package var segmentBytesMax = 64 << 20
+  /// A batch whose frame has this size is written once, directly to its segment.
+  package var directBytesMin = 64 << 10
+  /// Direct writes under way, in bytes; one at least.
+  package var directWindowBytes = 16 << 20
+  /// Direct writes since the last checkpoint that ask for the next: what recovery has to read.
+  package var directCheckpointBytes = 64 << 20
 
   /// How often it is looked what retention takes away by age.
   package var retentionInterval = Nanoseconds.seconds(60)

@@ -8,6 +8,9 @@ package final class LogMetrics: Sendable {
   package let records = Counter()
   /// Bytes written to the journal, padding included.
   package let journalBytes = Counter()
+  /// Batches written straight to their segments, and their bytes, padding included.
+  package let directWrites = Counter()
+  package let directBytes = Counter()
   package let flushes = Counter()
   package let flushedBytes = Counter()
   package let checkpoints = Counter()

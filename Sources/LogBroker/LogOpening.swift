@@ -117,7 +117,8 @@ struct LogOpening {
     let checkpoint = try LogImage.checkpoint(storage)
     let journals = try LogImage.readJournals(storage, released: checkpoint.released)
     let image = try LogImage.read(
-      storage, catalog, checkpoint, journals: journals, durabilityFloor: durabilityFloor
+      storage, catalog, checkpoint, journals: journals, durabilityFloor: durabilityFloor,
+      windowBytes: limits.directWindowBytes, isSyncing: false
     ) { log, reason in
       metrics.reportDamage(log, reason, logger)
     }
@@ -136,6 +137,7 @@ struct LogOpening {
         try files[last.file].sync()
       }
     }
+    for log in image.table.all { try settleFound(log) }
     report(image.journal)
     for log in image.table.all { skipReserved(log) }
     for log in image.table.all where log.deduplication != nil { restoreWindow(log, image) }
@@ -146,6 +148,44 @@ struct LogOpening {
     return Opened(
       lock: lock, table: image.table, offsets: image.offsets, journal: journal,
       clock: checkpoint.clock)
+  }
+
+  /// What was written directly and no checkpoint has is written once more, where it stands, and
+  /// synced: the crash may have come before the sync, or that failed. Takes no room on the disk.
+  private func settleFound(_ log: PartitionLog) throws(LogBrokerError) {
+    if let last = log.segments.last, last.isRecorded, last.isNew, last.size == 0, last.id != 0 {
+      // Its beginning is on the journal, but it has no file: nothing came of it. What comes next
+      // must not stand before where it was said to begin.
+      log.segments.removeLast()
+      log.segments.last?.isClosed = true
+    }
+    let unnamed = log.segments.filter { $0.isRecorded && !$0.isNamed }
+    let found = log.tail.filter { $0.isDirect }
+    if unnamed.isEmpty, found.isEmpty { return }
+    try attempt { () throws(StorageFailure) in
+      try rewrite(found)
+      let topic = log.target.topic
+      for directory in ["log", "log/\(topic.stream)", "log/\(topic.path)", log.directory] {
+        try storage.syncDirectory(directory)
+      }
+    }
+    for segment in unnamed { segment.isNamed = true }
+  }
+
+  private func rewrite(_ chunks: [TailChunk]) throws(StorageFailure) {
+    var open: (segment: Segment, file: any StorageFile)?
+    for chunk in chunks {
+      guard let (segment, position) = chunk.place else { continue }
+      if open?.segment !== segment {
+        try open?.file.sync()
+        open?.file.close()
+        open = (segment, try storage.open(segment.path, .write))
+      }
+      let bytes = UnsafeRawBufferPointer(rebasing: chunk.memory[0..<chunk.used])
+      try open?.file.write(at: position, bytes)
+    }
+    try open?.file.sync()
+    open?.file.close()
   }
 
   /// After a power loss a partition goes on above what may have been acknowledged and lost.

@@ -45,7 +45,10 @@ package final class OfflineLog {
       do throws(LogBrokerError) {
         // Journals first: what a later checkpoint lets a node write over, that checkpoint has.
         let checkpoint = try LogImage.checkpoint(storage)
-        let image = try LogImage.read(storage, catalog, checkpoint, journals: journals) {
+        let image = try LogImage.read(
+          storage, catalog, checkpoint, journals: journals,
+          windowBytes: LogLimits().directWindowBytes, isSyncing: true
+        ) {
           _, _ in
         }
         let isDamaged = image.table.all.contains { $0.damage != nil }

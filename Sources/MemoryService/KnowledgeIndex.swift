@@ -1,4 +1,5 @@
 package import Events
+package import VectorIndex
 
 /// What a pack knows, ready to be asked: its chunks, their vectors and their words. Does not
 /// change once it is made, so that the loop and side threads may hold it at once.
@@ -25,41 +26,34 @@ package final class KnowledgeIndex: Sendable {
   package static let questionBytesMax = 4_096
   /// Chunks that each of the two rankings hands to the fusion, at least.
   private static let candidatesMin = 32
-  /// The constant of reciprocal rank fusion ("Reciprocal rank fusion outperforms Condorcet",
-  /// Cormack et al., 2009).
-  private static let fusionConstant: Float = 60
 
   init(
-    name: KnowledgeIndexName, origin: Origin, chunks: [KnowledgeChunk],
-    vectors: VectorStoreAdapter, embedder: any Embedder
+    name: KnowledgeIndexName, origin: Origin, content: KnowledgeIndexStore.Content,
+    embedder: any Embedder
   ) {
     self.name = name
     self.origin = origin
-    self.chunks = chunks
-    self.vectors = vectors
+    chunks = content.chunks
+    vectors = content.vectors
+    lexical = content.lexical
     self.embedder = embedder
-    lexical = LexicalScorer(texts: chunks.map(\.lexicalText))
   }
 
-  /// The passages that answer `question` best, best first: ranked by meaning and by words, the two
-  /// ranks fused; `score` is the cosine, and none below `settings.minScore` is among them.
+  /// How often the walk over the vectors finds what a scan finds, on questions that were asked.
+  package var probe: RecallProbe { vectors.probe }
+
+  /// The passages that answer `question` best, best first, ranked as `mode` says; `score` is the
+  /// cosine, and none below `settings.minScore` is among them.
   package func passages(
-    for question: String, settings: Personality.KnowledgeSettings
+    for question: String, settings: Personality.KnowledgeSettings, mode: SearchMode = .hybrid
   ) throws(MemoryError) -> [Passage] {
     let question = Self.bounded(question)
     let vector = embedder.embed(question)
     guard !chunks.isEmpty, settings.topK > 0, vector.contains(where: { $0 != 0 }) else {
       return []
     }
-    let candidates = min(chunks.count, max(Self.candidatesMin, settings.topK * 4))
-    let near = try vectors.nearest(to: vector, limit: candidates)
-    var fused: [Int: Float] = [:]
-    for (rank, candidate) in near.enumerated() { fused[candidate.chunk] = Self.share(rank) }
-    for (rank, match) in lexical.best(question, limit: candidates).enumerated() {
-      fused[match.chunk, default: 0] += Self.share(rank)
-    }
     var passages: [Passage] = []
-    for chunk in fused.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }).map(\.key) {
+    for chunk in try ranked(question, vector, mode, wanted: settings.topK) {
       guard let cosine = vectors.cosine(chunk: chunk, with: vector),
         Double(cosine) >= settings.minScore
       else { continue }
@@ -69,7 +63,22 @@ package final class KnowledgeIndex: Sendable {
     return passages
   }
 
-  private static func share(_ rank: Int) -> Float { 1 / (fusionConstant + Float(rank + 1)) }
+  /// Chunks, best first.
+  private func ranked(_ question: String, _ vector: [Float], _ mode: SearchMode, wanted: Int)
+    throws(MemoryError) -> [Int]
+  {
+    let candidates = min(chunks.count, max(Self.candidatesMin, wanted * 4))
+    var rankings: [[UInt64]] = []
+    if mode != .text {
+      let near = try vectors.nearest(to: vector, limit: candidates)
+      rankings.append(near.map { UInt64($0.chunk) })
+    }
+    if mode != .vector {
+      let matches = lexical.best(question, limit: candidates)
+      rankings.append(matches.map { UInt64($0.chunk) })
+    }
+    return RankFusion.reciprocal(rankings).map { Int($0.id) }
+  }
 
   private func passage(_ index: Int, score: Double) -> Passage {
     let chunk = chunks[index]

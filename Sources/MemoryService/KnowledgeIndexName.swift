@@ -1,4 +1,5 @@
 import Base
+import VectorIndex
 
 /// What makes one index another than the next (SEMANTICS D31): vectors of two embedders, or chunks
 /// of two cuts, are never mixed.
@@ -29,8 +30,15 @@ package struct KnowledgeIndexName: Sendable, Hashable {
     ]
   }
 
+  /// What the file of the vectors says about itself.
+  var attributes: IndexAttributes {
+    IndexAttributes(
+      embedder: embedderID, weightsDigest: weightsDigest, chunker: chunkerVersion,
+      extra: ["pack_digest": packDigest, "chunk_tokens": String(chunkTokens)])
+  }
+
   /// Of the directory's files: raised when their layout changes.
-  static let format = 1
+  static let format = 2
 
   /// The directory's name: 16 digits of the pack's digest, so that people find it, and 32 of all
   /// that the index depends on.

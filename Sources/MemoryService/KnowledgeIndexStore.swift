@@ -7,6 +7,7 @@ struct KnowledgeIndexStore: Sendable {
   struct Content: Sendable {
     var chunks: [KnowledgeChunk]
     var vectors: VectorStoreAdapter
+    var lexical: LexicalScorer
   }
 
   let directory: String
@@ -18,7 +19,8 @@ struct KnowledgeIndexStore: Sendable {
     static let manifest = "manifest.json"
     static let chunks = "chunks.bin"
     static let vectors = "vectors.hnsw"
-    static let all = [manifest, chunks, vectors]
+    static let words = "words.bm25"
+    static let all = [manifest, chunks, vectors, words]
   }
 
   /// Nil where there is none.
@@ -32,11 +34,16 @@ struct KnowledgeIndexStore: Sendable {
       throw .malformed(path: chunksPath, reason: "damaged; the index is built anew")
     }
     let vectorsPath = "\(path)/\(Name.vectors)"
-    let vectors = try VectorStoreAdapter(path: vectorsPath, dimension: name.dimension)
+    let vectors = try VectorStoreAdapter(
+      path: vectorsPath, dimension: name.dimension, attributes: name.attributes)
     guard vectors.count <= chunks.count else {
       throw .malformed(path: vectorsPath, reason: "more vectors than chunks")
     }
-    return Content(chunks: chunks, vectors: vectors)
+    let lexical = try LexicalScorer(path: "\(path)/\(Name.words)")
+    guard lexical.count == chunks.count else {
+      throw .malformed(path: "\(path)/\(Name.words)", reason: "the words of other chunks")
+    }
+    return Content(chunks: chunks, vectors: vectors, lexical: lexical)
   }
 
   private func checkManifest(_ path: String, _ name: KnowledgeIndexName) throws(MemoryError) {
@@ -62,6 +69,7 @@ struct KnowledgeIndexStore: Sendable {
     try write(manifest, to: "\(aside)/\(Name.manifest)")
     try write(KnowledgeChunkFile.encode(content.chunks), to: "\(aside)/\(Name.chunks)")
     try content.vectors.save(to: "\(aside)/\(Name.vectors)")
+    try content.lexical.save(to: "\(aside)/\(Name.words)")
     try synchronize(aside)
     try replace("\(directory)/\(name.directoryName)", by: aside)
     try synchronize(directory)

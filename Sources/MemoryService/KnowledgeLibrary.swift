@@ -66,17 +66,14 @@ package final class KnowledgeLibrary: Sendable {
     do throws(MemoryError) {
       if let content = try store.load(name) {
         return KnowledgeIndex(
-          name: name, origin: .loaded, chunks: content.chunks, vectors: content.vectors,
-          embedder: embedder)
+          name: name, origin: .loaded, content: content, embedder: embedder)
       }
     } catch { origin = .rebuilt(reason: error.description) }
     let content = try build(source, name, embedder)
     do throws(MemoryError) { try store.save(content, name) } catch {
       origin = .unsaved(reason: error.description)
     }
-    return KnowledgeIndex(
-      name: name, origin: origin, chunks: content.chunks, vectors: content.vectors,
-      embedder: embedder)
+    return KnowledgeIndex(name: name, origin: origin, content: content, embedder: embedder)
   }
 
   /// Removes the indexes of packs that are no longer served, and what a crash left half-written.
@@ -100,11 +97,12 @@ package final class KnowledgeLibrary: Sendable {
       throw .knowledgeTooLarge(
         what: "chunks", actual: chunks.count, limit: KnowledgeLimits.chunksMax)
     }
-    let vectors = try VectorStoreAdapter(dimension: name.dimension)
+    let vectors = try VectorStoreAdapter(dimension: name.dimension, attributes: name.attributes)
     for (number, chunk) in chunks.enumerated() {
       try vectors.add(embedder.embed(chunk.embeddedText), chunk: number)
     }
     embedder.releaseMemory()
-    return KnowledgeIndexStore.Content(chunks: chunks, vectors: vectors)
+    let lexical = LexicalScorer(texts: chunks.map(\.lexicalText))
+    return KnowledgeIndexStore.Content(chunks: chunks, vectors: vectors, lexical: lexical)
   }
 }

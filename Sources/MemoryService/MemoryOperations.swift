@@ -1,5 +1,6 @@
 package import Base
 package import Events
+package import VectorIndex
 
 /// Answers what the packs know, on the loop. Indexes are opened elsewhere (`KnowledgeLibrary`) and
 /// handed in; questions to one that is on its way wait for it.
@@ -15,6 +16,8 @@ package final class MemoryOperations: KnowledgeRetriever {
   }
 
   package let metrics = MemoryMetrics()
+  /// What questions are compared by.
+  package let searchMode: SearchMode
 
   private enum Shelf {
     case opening(waiting: [Retrieval])
@@ -29,10 +32,11 @@ package final class MemoryOperations: KnowledgeRetriever {
 
   /// - Parameter enqueue: runs a body on the loop after the current one has returned.
   package init(
-    limits: Limits = Limits(), clock: any Clock,
+    limits: Limits = Limits(), searchMode: SearchMode = .hybrid, clock: any Clock,
     enqueue: @escaping (@escaping () -> Void) -> Void
   ) {
     self.limits = limits
+    self.searchMode = searchMode
     self.enqueue = enqueue
     cache = CacheLayer(
       limits: .init(bytesMax: limits.cacheBytesMax, timeToLive: limits.cacheTimeToLive),
@@ -66,6 +70,13 @@ package final class MemoryOperations: KnowledgeRetriever {
     guard let shelf = shelves.removeValue(forKey: packDigest) else { return }
     guard case .opening(let waiting) = shelf else { return }
     for retrieval in waiting where !retrieval.isDone { answer(retrieval) }
+  }
+
+  /// The probes of all indexes that are open.
+  package var probes: [RecallProbe] {
+    shelves.values.compactMap { shelf in
+      if case .open(let index) = shelf { index.probe } else { nil }
+    }
   }
 
   /// The index of a pack once it is open.
@@ -121,7 +132,8 @@ package final class MemoryOperations: KnowledgeRetriever {
       return .success(cached)
     }
     do throws(MemoryError) {
-      let passages = try index.passages(for: query.text, settings: settings)
+      let passages = try index.passages(
+        for: query.text, settings: settings, mode: searchMode)
       let bytes = passages.reduce(0) { $0 + $1.text.utf8.count + 256 }
       handle.set(passages, bytes: bytes, for: key)
       return .success(passages)

@@ -1,4 +1,4 @@
-import VectorIndex
+package import VectorIndex
 
 /// The vectors of a pack's chunks, by the chunk's number, in an HNSW index of cosine.
 package final class VectorStoreAdapter: Sendable {
@@ -8,22 +8,35 @@ package final class VectorStoreAdapter: Sendable {
   private static let seed: UInt64 = 0x6B66_6D31
 
   private let index: VectorIndex
+  /// Watches the recall of `nearest` on a sample of its questions.
+  package let probe: RecallProbe
 
-  package init(dimension: Int) throws(MemoryError) {
+  package init(
+    dimension: Int, attributes: IndexAttributes = IndexAttributes()
+  ) throws(MemoryError) {
     do {
       index = try VectorIndex(
-        options: .init(dimension: dimension, metric: .cosine, seed: Self.seed))
+        options: .init(dimension: dimension, metric: .cosine, seed: Self.seed),
+        attributes: attributes)
     } catch { throw .indexRefused(reason: error.description) }
+    probe = RecallProbe(index, options: .init(ef: Self.efSearch))
   }
 
-  /// Reads a file that `save` wrote; `dimension` is what it must hold.
-  package init(path: String, dimension: Int) throws(MemoryError) {
+  /// Reads a file that `save` wrote; `dimension` and `attributes` are what it must hold: vectors
+  /// of two embedders are never mixed.
+  package init(
+    path: String, dimension: Int, attributes: IndexAttributes = IndexAttributes()
+  ) throws(MemoryError) {
     do { index = try VectorIndex.load(from: path) } catch {
       throw .malformed(path: path, reason: error.description)
     }
     guard index.options.dimension == dimension, index.options.metric == .cosine else {
       throw .malformed(path: path, reason: "vectors of another dimension or metric")
     }
+    guard index.attributes == attributes else {
+      throw .malformed(path: path, reason: "vectors of another embedder or chunker")
+    }
+    probe = RecallProbe(index, options: .init(ef: Self.efSearch))
   }
 
   package var count: Int { index.count }
@@ -40,6 +53,7 @@ package final class VectorStoreAdapter: Sendable {
   package func nearest(to vector: [Float], limit: Int) throws(MemoryError)
     -> [(chunk: Int, cosine: Float)]
   {
+    probe.observe(vector)
     do {
       let found = try index.search(vector, k: limit, ef: max(Self.efSearch, limit))
       return found.map { (Int($0.id), 1 - $0.distance) }

@@ -230,6 +230,7 @@ extension EventLoop {
     // fast as we write would hold up all others.
     if unsent.count == 1, let socket = unsent.popLast() {
       socket.sendNow()
+      watchdog.ended("drained of Socket")
       runRounds()
     }
     for hook in hooks {

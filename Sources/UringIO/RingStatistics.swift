@@ -1,8 +1,8 @@
 package import Base
 
-/// What a ring has done since it was made. Any thread may read it.
+/// What a loop's back-end has done since it was made. Any thread may read it.
 package struct RingStatistics: Sendable {
-  /// Calls of `io_uring_enter`; an idle loop makes none.
+  /// Calls of `io_uring_enter` or `epoll_wait`; an idle loop makes none.
   package let enters = Counter()
   package let completions = Counter()
   /// Times the submission queue was full and had to be submitted early.

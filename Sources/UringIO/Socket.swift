@@ -1,4 +1,5 @@
 import Base
+import CLinux
 import CURing
 import Glibc
 
@@ -78,7 +79,8 @@ package final class Socket {
   /// unread bytes resets the connection, and the reset destroys an answer not yet read.
   private static let discardMax = Nanoseconds.seconds(2)
 
-  /// Takes over a connected descriptor. It must be in blocking mode: the ring does the waiting.
+  /// Takes over a connected descriptor, best in blocking mode: the ring waits for none that is not,
+  /// and says EAGAIN, upon which it is made blocking.
   package init(loop: EventLoop, descriptor: Int32) {
     self.loop = loop
     self.descriptor = descriptor
@@ -87,6 +89,7 @@ package final class Socket {
   }
 
   deinit {
+    peerWatch?.close()
     if phase != .closed { Glibc.close(descriptor) }
     ownBuffer?.deallocate()
   }
@@ -184,7 +187,8 @@ extension Socket {
     case 1...: received(Int(result), flags)
     case 0: receiveEnded()
     case -ENOBUFS: loop.statistics.receiveBuffersExhausted.add()
-    case -ECANCELED, -EINTR, -EAGAIN: break
+    case -ECANCELED, -EINTR: break
+    case -EAGAIN: kfm_set_blocking(descriptor, 1)
     default: failed(failure("receive", result))
     }
     armReceive()
@@ -338,7 +342,8 @@ extension Socket {
     piecesInFlight = 0
     switch result {
     case 0...: queue.advance(Int(result))
-    case -ECANCELED, -EINTR, -EAGAIN: break
+    case -ECANCELED, -EINTR: break
+    case -EAGAIN: kfm_set_blocking(descriptor, 1)
     default: failed(failure("send", result))
     }
     guard !hasFailed, phase == .open || phase == .lingering else { return }

@@ -24,9 +24,11 @@ public struct IndexAttributes: Sendable, Hashable {
   }
 
   /// Pairs of name and value, sorted, each as its length (u32, little-endian) and UTF-8. The names
-  /// of the three are below a character that `extra`'s begin with.
-  func encode() -> [UInt8] {
+  /// of `extra`'s have a `+` before them. `sequence` is the last change of a journal that the file
+  /// holds.
+  func encode(sequence: UInt64 = 0) -> [UInt8] {
     var pairs = ["embedder": embedder, "weights": weightsDigest, "chunker": chunker]
+    if sequence > 0 { pairs["sequence"] = String(sequence) }
     for (name, value) in extra { pairs["+" + name] = value }
     var bytes: [UInt8] = []
     for (name, value) in pairs.sorted(by: { $0.key < $1.key }) {
@@ -39,7 +41,7 @@ public struct IndexAttributes: Sendable, Hashable {
   }
 
   /// Nil for bytes that `encode` did not write.
-  init?(decoding bytes: [UInt8]) {
+  init?(decoding bytes: [UInt8], sequence: inout UInt64) {
     self.init()
     guard bytes.count <= Self.bytesMax + 4096 else { return nil }
     var texts: [String] = []
@@ -62,6 +64,9 @@ public struct IndexAttributes: Sendable, Hashable {
       case "embedder": embedder = texts[pair + 1]
       case "weights": weightsDigest = texts[pair + 1]
       case "chunker": chunker = texts[pair + 1]
+      case "sequence":
+        guard let number = UInt64(texts[pair + 1]) else { return nil }
+        sequence = number
       case let name where name.hasPrefix("+"): extra[String(name.dropFirst())] = texts[pair + 1]
       default: return nil
       }

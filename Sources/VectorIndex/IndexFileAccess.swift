@@ -14,6 +14,9 @@ struct IndexFileAccess: ~Copyable {
 
   deinit { close(descriptor) }
 
+  /// Leads to this very file for as long as it is open.
+  var reopenPath: String { "/proc/self/fd/\(descriptor)" }
+
   func size() throws(IndexFileError) -> Int {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw failure("fstat") }

@@ -31,6 +31,9 @@ struct IndexFileSource: ~Copyable {
     }
   }
 
+  /// Opens the same file again, whatever has its name by then.
+  var reopenPath: String { file.reopenPath }
+
   /// The section of that kind, which must have `bytes` bytes.
   func section(_ kind: UInt32, _ name: String, bytes: Int) throws(IndexFileError)
     -> IndexFileTable.Section

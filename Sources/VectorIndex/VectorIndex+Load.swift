@@ -1,3 +1,5 @@
+import CVector
+
 extension VectorIndex {
   /// Reads an index that `save` wrote. Every byte is verified, and every rule that the search
   /// relies on, before the index exists: no content of a file can make a later call fail.
@@ -6,6 +8,37 @@ extension VectorIndex {
     do throws(IndexFileError) {
       return try IndexFileReader(source: IndexFileSource(opening: path)).load()
     } catch { throw .file(error) }
+  }
+
+  /// Opens an index that `save` wrote by mapping it: milliseconds, whatever the size of its rows.
+  /// Verified at once are the header, the section table, all lengths and counts, and the small
+  /// sections, of which the largest has one byte a row. Codes and edges are read when a search
+  /// first touches them, unverified (`verify(file:)` reads them all): every slot that comes from
+  /// them is held against the number of rows, so that no content of the file can lead outside or
+  /// trap; wrong bytes give wrong neighbours.
+  ///
+  /// The rows' memory is the file's pages in the system's cache; under pressure they go and come
+  /// again. The first change loads the index whole, with all checks of `load`; what it finds
+  /// damaged, it throws, and the index stays as it is.
+  ///
+  /// A file that somebody cuts short while it is mapped ends the process (SIGBUS). Renaming another
+  /// over it, as `save` does, is safe: the mapping keeps the old one.
+  /// - Throws: `.file`, with what is wrong.
+  public static func open(mapping path: String) throws(VectorIndexError) -> VectorIndex {
+    do throws(IndexFileError) {
+      return try IndexFileReader(source: IndexFileSource(opening: path)).map()
+    } catch { throw .file(error) }
+  }
+
+  /// Loads a mapped index whole: before its first change.
+  func materialise() throws(VectorIndexError) {
+    guard let origin = change({ store, _ in store.mappedFrom }) else { return }
+    let whole = try VectorIndex.load(from: origin.path)
+    change { store, _ in
+      // Of two threads that come at once the second finds it done.
+      guard store.mappedFrom != nil else { return }
+      whole.change { loaded, _ in replaceStore(by: loaded) }
+    }
   }
 
   /// Reads every byte of an index's file and holds it against the checksums, without making an
@@ -32,48 +65,73 @@ private struct IndexFileReader: ~Copyable {
   }
 
   func load() throws(IndexFileError) -> VectorIndex {
-    let nodes = header.nodes
-    let shape: [UInt8] = try array(.shape, count: nodes, of: 0)
-    let ids: [UInt64] = try array(.ids, count: nodes, of: 0)
-    let levels = shape.map { $0 & ~IndexSection.tombstoneBit }
-    let isTombstone = shape.map { $0 & IndexSection.tombstoneBit != 0 }
-    guard levels.allSatisfy({ $0 <= HNSWGraph.levelMax }) else {
-      throw .inconsistent("a node above the top layer")
-    }
-    let rows = try loadRows(ids: ids, isTombstone: isTombstone)
-    let graph = HNSWGraph(
-      rows: rows, metric: header.options.metric, options: header.options, rowsExpected: nodes)
-    // The lengths of the edges are held against the file before memory is taken for them.
-    let upperWords = levels.reduce(0) { $0 + Int($1) * header.options.m }
-    _ = try section(.upperEdges, bytes: upperWords * 4)
-    _ = try section(.edges, bytes: nodes * 2 * header.options.m * 4)
-    graph.restore(levels: levels, isTombstone: isTombstone, entry: header.entry)
-    try fill(graph.edges0.mutableBytes, .edges)
-    try fill(graph.upperEdges.mutableBytes, .upperEdges)
-    if let broken = graph.brokenInvariant() { throw .inconsistent(broken) }
-    return VectorIndex(options: header.options, attributes: try attributes(), graph: graph)
+    let shape = try shape()
+    let store = GraphStore(options: header.options, rows: header.nodes)
+    store.restoreShape(shape, entry: header.entry ?? 0, isCentred: header.isCentred)
+    for (kind, array) in IndexSection.arrays { try fill(store.bytes(of: array), kind) }
+    if let broken = store.restoreRows(shape) { throw .inconsistent(broken) }
+    return try index(store)
   }
 
-  private func attributes() throws(IndexFileError) -> IndexAttributes {
+  /// One byte a node, and all lengths held against it before memory is taken for them.
+  private func shape() throws(IndexFileError) -> [UInt8] {
+    let nodes = header.nodes
+    let shape: [UInt8] = try array(.shape, count: nodes, of: 0)
+    let known = IndexSection.tombstoneBit | IndexSection.freeBit | IndexSection.levelBits
+    guard shape.allSatisfy({ $0 & ~known == 0 && $0 & 0xC0 != IndexSection.freeBit }) else {
+      throw .inconsistent("a node of an unknown shape")
+    }
+    // The lengths are held against the file before memory is taken for them.
+    try checkLengths(upperLists: shape.reduce(0) { $0 + Int($1 & IndexSection.levelBits) })
+    return shape
+  }
+
+  /// The same with the arrays mapped.
+  func map() throws(IndexFileError) -> VectorIndex {
+    let shape = try shape()
+    let store = GraphStore(options: header.options, rows: header.nodes)
+    store.restoreShape(shape, entry: header.entry ?? 0, isCentred: header.isCentred)
+    for (kind, array) in IndexSection.arrays {
+      let memory = store.bytes(of: array)
+      guard let start = memory.baseAddress, memory.count > 0 else { continue }
+      if array == .mean {
+        try fill(memory, kind)
+      } else {
+        try source.map(section(kind, bytes: memory.count), over: start)
+      }
+    }
+    let origin = try MappedOrigin(path: source.reopenPath)
+    if let broken = store.restoreMapped(shape, from: origin) { throw .inconsistent(broken) }
+    return try index(store)
+  }
+
+  private func index(_ store: GraphStore) throws(IndexFileError) -> VectorIndex {
+    var sequence: UInt64 = 0
+    let attributes = try attributes(&sequence)
+    return VectorIndex(
+      options: header.options, attributes: attributes, savedSequence: sequence, store: store)
+  }
+
+  private func checkLengths(upperLists: Int) throws(IndexFileError) {
+    let (options, nodes) = (header.options, header.nodes)
+    let rowBytes = nodes * cvx_stride(options.dimension)
+    _ = try section(.ids, bytes: nodes * 8)
+    _ = try section(.edges, bytes: nodes * 2 * options.m * 4)
+    _ = try section(.upperEdges, bytes: upperLists * options.m * 4)
+    _ = try section(.codes, bytes: rowBytes)
+    _ = try section(.residuals, bytes: options.storage == .compact ? 0 : rowBytes)
+    _ = try section(.factors, bytes: nodes * 8)
+    _ = try section(.mean, bytes: options.dimension * 4)
+  }
+
+  private func attributes(_ sequence: inout UInt64) throws(IndexFileError) -> IndexAttributes {
     let name = IndexSection.attributes.name
     let section = try source.section(IndexSection.attributes.rawValue, name)
-    guard let attributes = IndexAttributes(decoding: try source.read(section, name)) else {
+    let bytes = try source.read(section, name)
+    guard let attributes = IndexAttributes(decoding: bytes, sequence: &sequence) else {
       throw .inconsistent(name)
     }
     return attributes
-  }
-
-  private func loadRows(ids: [UInt64], isTombstone: [Bool]) throws(IndexFileError) -> RowStore {
-    let dimension = header.options.dimension
-    _ = try section(.rows, bytes: header.nodes * RowStore.stride(dimension) * 4)
-    let rows = RowStore(dimension: dimension, rows: header.nodes)
-    let isUnique = try rows.restore(ids: ids, isBound: { !isTombstone[$0] }) {
-      (memory) throws(IndexFileError) in try fill(memory, .rows)
-    }
-    guard isUnique else { throw .inconsistent("one id for two rows") }
-    let floats = rows.bytes.bindMemory(to: Float.self)
-    guard floats.allSatisfy(\.isFinite) else { throw .inconsistent("a component is not finite") }
-    return rows
   }
 
   private func section(_ kind: IndexSection, bytes: Int) throws(IndexFileError)

@@ -1,3 +1,5 @@
+import CVector
+
 /// Approximate nearest neighbours by a navigable small-world graph (HNSW), in memory, saved to one
 /// file.
 ///
@@ -7,9 +9,9 @@
 /// let nearest = try index.search(query, k: 10, ef: 64)
 /// ```
 ///
-/// Any number of threads may search at once; `add`, `upsert`, `remove` and `compact` wait for
-/// them, and `save` waits for those. The same rows added in the same order with the same options
-/// give the same file, byte for byte, on processors with the same vector instructions.
+/// Any number of threads may search at once, and wait for nobody; `add`, `upsert`, `remove`,
+/// `compact` and `save` wait for each other. The same rows added in the same order with the same
+/// options give the same file, byte for byte, on any processor and any number of threads.
 public final class VectorIndex: @unchecked Sendable {
   /// Components of a vector.
   public static let dimensionRange = 1...4096
@@ -34,154 +36,124 @@ public final class VectorIndex: @unchecked Sendable {
     public var efConstruction: Int
     /// Draws the layers; the same seed gives the same graph.
     public var seed: UInt64
+    public var storage: Storage
 
     public init(
-      dimension: Int, metric: Metric, m: Int = 16, efConstruction: Int = 200, seed: UInt64 = 1
+      dimension: Int, metric: Metric, m: Int = 16, efConstruction: Int = 200, seed: UInt64 = 1,
+      storage: Storage = .standard
     ) {
       self.dimension = dimension
       self.metric = metric
       self.m = m
       self.efConstruction = efConstruction
       self.seed = seed
+      self.storage = storage
     }
+  }
+
+  /// What a row takes in memory, and how exact distances are.
+  public enum Storage: UInt32, Sendable, CaseIterable {
+    /// 16 bits a component: distances within 1e-4 of Float32's.
+    case standard = 0
+    /// 8 bits a component: half the memory; near ties may change places.
+    case compact = 1
   }
 
   public let options: Options
   /// Where the vectors come from; saved with them.
   public let attributes: IndexAttributes
+  /// The last change of a journal that the file held which this was loaded from.
+  let savedSequence: UInt64
 
-  // Sendable because every access to `graph` and what it owns is inside `lock`.
+  // Sendable because readers reach the store through `current` alone, whose arrays are made to be
+  // read while they change, and everything else is used inside `lock`.
+  let readers: OpaquePointer
+  let current: UnsafeMutablePointer<UnsafeMutablePointer<cvx_view>?>
+  /// Held by whoever changes the index. Searches never wait for it.
   private let lock = ReadersWriterLock()
-  private var graph: HNSWGraph
+  private var store: GraphStore
+  /// Stores that readers may still hold.
+  private var retired: [(epoch: UInt64, store: GraphStore)] = []
+  private var scratches: [InsertScratch] = []
 
   /// - Throws: `.parameterOutOfRange` for an option outside its range.
-  public init(
+  public convenience init(
     options: Options, attributes: IndexAttributes = IndexAttributes()
   ) throws(VectorIndexError) {
     try Self.check(options)
     try Self.check("attributes", attributes.encode().count, in: 0...IndexAttributes.bytesMax)
-    self.options = options
-    self.attributes = attributes
-    graph = HNSWGraph(
-      rows: RowStore(dimension: options.dimension), metric: options.metric, options: options)
+    self.init(options: options, attributes: attributes, store: GraphStore(options: options))
   }
 
-  init(options: Options, attributes: IndexAttributes, graph: HNSWGraph) {
+  init(
+    options: Options, attributes: IndexAttributes, savedSequence: UInt64 = 0, store: GraphStore
+  ) {
     self.options = options
     self.attributes = attributes
-    self.graph = graph
+    self.savedSequence = savedSequence
+    self.store = store
+    readers = cvx_readers_create(UInt32(options.dimension))
+    current = .allocate(capacity: 1)
+    current.initialize(to: store.view)
+  }
+
+  deinit {
+    cvx_readers_destroy(readers)
+    current.deallocate()
   }
 
   /// Rows that a search can return.
-  public var count: Int { lock.read { graph.liveCount } }
+  public var count: Int { withView { Int(cvx_live_count($0)) } }
 
-  /// Removed and replaced rows whose memory `compact` gives back.
-  public var tombstoneCount: Int { lock.read { graph.tombstones } }
+  /// Removed and replaced rows whose memory was not used again; `compact` gives it back.
+  public var tombstoneCount: Int {
+    withView { max(0, Int(cvx_count($0)) - Int(cvx_live_count($0))) }
+  }
 
-  /// The vector as it is compared (of length 1 under cosine), or nil.
+  /// The vector as it is compared (of length 1 under cosine), within the precision of the storage,
+  /// or nil.
   public func vector(for id: UInt64) -> [Float]? {
-    lock.read { graph.rows.slots[id].map(graph.rows.components) }
+    lock.write { store.slot(of: id).map(store.vector) }
   }
 
-  /// - Throws: `.duplicateID`, `.full`, or what is wrong with the vector; nothing has changed then.
-  public func add(_ vector: [Float], id: UInt64) throws(VectorIndexError) {
-    let prepared = try PreparedVector(
-      vector, dimension: options.dimension, metric: options.metric)
-    try lock.write { () throws(VectorIndexError) in
-      guard graph.rows.slots[id] == nil else { throw .duplicateID(id) }
-      try append(prepared, id: id)
-    }
+  private func withView<Value>(_ body: (UnsafeMutablePointer<cvx_view>) -> Value) -> Value {
+    let reader = cvx_reader_enter(readers)
+    defer { cvx_reader_leave(reader) }
+    return body(cvx_current(current))
   }
 
-  /// Adds, or replaces the vector of `id`; searches see the old or the new one, never both.
-  public func upsert(_ vector: [Float], id: UInt64) throws(VectorIndexError) {
-    let prepared = try PreparedVector(
-      vector, dimension: options.dimension, metric: options.metric)
-    try lock.write { () throws(VectorIndexError) in
-      guard graph.count < Self.rowsMax else { throw .full }
-      if let slot = graph.rows.unbind(id: id) { graph.bury(slot) }
-      try append(prepared, id: id)
-    }
-  }
+  // MARK: Changes
 
-  /// Takes a row out of every later answer. Whether the id was there.
-  @discardableResult
-  public func remove(id: UInt64) -> Bool {
-    lock.write {
-      guard let slot = graph.rows.unbind(id: id) else { return false }
-      graph.bury(slot)
-      return true
-    }
-  }
-
-  /// Builds the graph anew from the rows that are left and gives back the memory of the others.
-  /// Takes as long as adding those rows; searches wait.
-  public func compact() {
-    do { try compact(threads: 1, control: .none) } catch {}
-  }
-
-  func compact(threads: Int, control: WorkControl) throws(VectorIndexError) {
-    try control.step(0, of: 1)
-    lock.write {
-      guard graph.tombstones > 0 else { return }
-      let old = graph
-      let rows = RowStore(dimension: options.dimension, rows: old.liveCount)
-      graph = HNSWGraph(
-        rows: rows, metric: options.metric, options: options, rowsExpected: old.liveCount)
-      for slot in 0..<UInt32(old.count) where !old.isTombstone[Int(slot)] {
-        // Rows are prepared already: a second normalisation would change their last bits.
-        let vector = PreparedVector(prepared: old.rows.components(slot))
-        _ = rows.append(vector, id: old.rows.ids[Int(slot)])
-        graph.insertLastRow()
+  /// Calls `body` with the store and memory for `threads` threads; no other change comes between.
+  func change<Value, Failure: Error>(
+    threads: Int = 1, _ body: (GraphStore, [InsertScratch]) throws(Failure) -> Value
+  ) throws(Failure) -> Value {
+    try lock.write { () throws(Failure) in
+      while scratches.count < threads {
+        scratches.append(InsertScratch(dimension: options.dimension))
       }
+      let value = try body(store, Array(scratches.prefix(threads)))
+      releaseRetired()
+      return value
     }
   }
 
-  /// The k nearest rows, nearest first, equal distances in the order they were added. As many as
-  /// min(k, rows that pass `filter`) come back, always: where the graph finds fewer, every row is
-  /// looked at.
-  /// - Parameters:
-  ///   - k: 1…1,048,576.
-  ///   - ef: candidates kept while walking, at least k: more is slower and finds more.
-  ///   - filter: which ids may be returned.
-  public func search(
-    _ query: [Float], k: Int, ef: Int = 64, filter: SearchFilter? = nil
-  ) throws(VectorIndexError) -> [Neighbour] {
-    try searchCounting(query, k: k, ef: ef, filter: filter.map { filter in { filter.admits($0) } })
-      .neighbours
+  /// Puts another store in the place of the present one; called inside `change`.
+  func replaceStore(by store: GraphStore) {
+    let old = self.store
+    self.store = store
+    cvx_publish(current, store.view)
+    retired.append((cvx_readers_advance(readers), old))
   }
 
-  /// `search`, with the number of distances it computed.
-  package func searchCounting(
-    _ query: [Float], k: Int, ef: Int, filter: ((UInt64) -> Bool)? = nil
-  ) throws(VectorIndexError) -> (neighbours: [Neighbour], evaluations: Int) {
-    try Self.check("k", k, in: Self.kRange)
-    try Self.check("ef", ef, in: Self.efRange)
-    let prepared = try PreparedVector(
-      query, dimension: options.dimension, metric: options.metric)
-    return lock.read {
-      let (found, evaluations) = graph.nearest(
-        to: prepared.components, k: k, ef: max(ef, k), filter: filter)
-      let neighbours = found.map {
-        Neighbour(id: graph.rows.ids[Int($0.slot)], distance: $0.distance)
-      }
-      return (neighbours, evaluations)
-    }
+  private func releaseRetired() {
+    guard !retired.isEmpty else { return }
+    let oldest = cvx_readers_oldest(readers)
+    retired.removeAll { $0.epoch < oldest }
   }
 
   /// The first broken rule of the graph's structure, or nil: for tests and for `verify` commands.
-  package func brokenInvariant() -> String? { lock.read { graph.brokenInvariant() } }
-
-  /// Calls `body` with the graph under the readers' lock.
-  func withGraph<Failure: Error>(_ body: (HNSWGraph) throws(Failure) -> Void) throws(Failure) {
-    try lock.read { () throws(Failure) in try body(graph) }
-  }
-
-  private func append(_ vector: PreparedVector, id: UInt64) throws(VectorIndexError) {
-    guard graph.count < Self.rowsMax else { throw .full }
-    _ = graph.rows.append(vector, id: id)
-    graph.insertLastRow()
-  }
+  package func brokenInvariant() -> String? { change { store, _ in store.brokenInvariant() } }
 
   static func check(_ options: Options) throws(VectorIndexError) {
     try check("dimension", options.dimension, in: dimensionRange)

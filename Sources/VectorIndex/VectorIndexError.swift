@@ -34,6 +34,8 @@ public enum IndexFileError: Error, Hashable, Sendable {
   case checksumMismatch(section: String)
   /// The checksums fit, but the content contradicts itself.
   case inconsistent(String)
+  /// A write or flush of the journal failed before; reopen the index.
+  case journalBroken
   /// A system call failed with `errno`.
   case system(call: String, path: String, errno: Int32)
 }
@@ -70,6 +72,8 @@ extension IndexFileError: CustomStringConvertible {
     case .checksumMismatch(let section):
       "the \(section) section is damaged; rebuild the index"
     case .inconsistent(let reason): "the content contradicts itself: \(reason); rebuild the index"
+    case .journalBroken:
+      "a write to the journal failed, and what is on the disk is not known; open the index anew"
     case .system(let call, let path, let errno): "\(call) \(path): error \(errno)"
     }
   }

@@ -9,7 +9,7 @@ import Testing
 @Suite struct CancelTests {
   private func cancel(_ harness: EngineHarness, _ turn: ULID) -> Bool? {
     var answer: Result<(resource: TurnResource, hadEnded: Bool), Problem>?
-    harness.engine.cancel(turn, for: .local, traceID: String(repeating: "0", count: 32)) {
+    harness.engine.cancel(turn, for: .local, traceID: String(repeating: "1", count: 32)) {
       answer = $0
     }
     _ = harness.time.run(until: { answer != nil })

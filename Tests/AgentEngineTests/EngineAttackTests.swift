@@ -69,7 +69,7 @@ import Testing
     harness.world.replies = [ScriptedReply(delay: .seconds(5)), ScriptedReply(delay: .seconds(5))]
     let turn = harness.begin("x")
     harness.time.run(for: .seconds(1))
-    harness.engine.cancel(turn, for: .local, traceID: String(repeating: "0", count: 32)) { _ in }
+    harness.engine.cancel(turn, for: .local, traceID: String(repeating: "1", count: 32)) { _ in }
     harness.kill(keeping: 1)
     #expect(harness.finish(turn)?.status == .cancelled)
     #expect(harness.world.requests.count == 1)
@@ -83,7 +83,7 @@ import Testing
     harness.world.replies = [ScriptedReply(deltas: ["let me"], toolCalls: [call])]
     let turn = harness.begin("one", session: "s", personality: "tooled")
     _ = harness.time.run(until: { harness.world.toolRuns.count == 1 })
-    harness.engine.cancel(turn, for: .local, traceID: String(repeating: "0", count: 32)) { _ in }
+    harness.engine.cancel(turn, for: .local, traceID: String(repeating: "1", count: 32)) { _ in }
     #expect(harness.finish(turn)?.status == .cancelled)
     _ = harness.finish(harness.begin("two", session: "s", personality: "tooled"))
     let told = harness.world.requests[1].messages.filter { $0.text == "let me" }

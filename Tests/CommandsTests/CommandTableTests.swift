@@ -99,8 +99,8 @@ import Testing
 
   /// Names of the surface that this version lacks; each is refused by name.
   @Test(arguments: [
-    "replay", "fork", "sessions", "dlq", "approvals", "tools", "memory", "index", "models", "iggy",
-    "broker", "size", "log", "backup", "keys", "audit", "top",
+    "replay", "fork", "sessions", "dlq", "approvals", "tools", "memory", "models", "iggy",
+    "broker", "size", "backup", "keys", "audit", "top",
   ]) func whatIsNotBuiltIsRefusedByName(name: String) {
     let outcome = ProgramRun().run(name, "--help")
     #expect(outcome.exitCode == .usage)

@@ -93,6 +93,13 @@ final class DatasetFolder {
     }
   }
 
+  /// A file that somebody else made is the folder's to remove.
+  func forget(_ name: String) throws {
+    #expect(unlink("\(path)/\(name)") == 0)
+  }
+
+  func raw(_ name: String) throws -> [UInt8] { try bytes(name) }
+
   private func bytes(_ name: String) throws -> [UInt8] {
     let file = try #require(fopen("\(path)/\(name)", "r"))
     defer { fclose(file) }

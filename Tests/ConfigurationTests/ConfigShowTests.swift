@@ -40,7 +40,7 @@ import Testing
       bus.embedded.listen engine.session_policy engine.queue_max engine.turn_deadline
       engine.step_timeout engine.attempts_max engine.tool_rounds_max engine.takeovers_max
       engine.on_disconnect engine.drain engine.lease budget.turn.tokens budget.session.cost_micros
-      budget.tenant.calls budget.turn.time memory.embedder memory.index_dir memory.cache
+      budget.tenant.calls budget.turn.time memory.embedder memory.index_dir memory.search memory.cache
       memory.redis_url memory.history_tokens providers[0].name providers[0].kind
       providers[0].base_url providers[0].api_key providers[0].models providers[0].headers
       providers[0].prices providers[0].timeout_connect providers[0].timeout_first_byte

@@ -120,7 +120,7 @@ import UringIO
         // Twenty megabytes at a time: what waits for the disk is bounded.
         if number % 100 == 99 { #expect(harness.until { acknowledged == number + 1 }) }
       }
-      #expect(bus.metrics.checkpoints.value > 0)
+      #expect(harness.until { bus.metrics.checkpoints.value > 0 })
       try readAll(bus, harness, target, total)
     }
     try LoopHarness.run { harness in

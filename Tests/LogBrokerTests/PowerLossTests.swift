@@ -13,12 +13,14 @@ import Testing
   private struct Outcome {
     var crashPoints = 0
     var acknowledgements = 0
+    var directWrites = 0
     var clockJumps = 0
     var problems: [String] = []
     var tally: [String: Int] = [:]
 
     mutating func add(_ workload: BusWorkload) {
       acknowledgements += workload.acknowledgements
+      directWrites += workload.metrics.directWrites.value
       clockJumps += workload.clockJumps
       problems += workload.problems
       tally.merge(workload.disk.tally.counts, uniquingKeysWith: +)
@@ -65,6 +67,7 @@ import Testing
     }
     #expect(outcome.problems.isEmpty, "\(outcome.problems)")
     #expect(outcome.acknowledgements > wanted)
+    #expect(outcome.directWrites > wanted / 10)
     #expect(outcome.clockJumps > 100)
     ProofScale.row(
       "sim_clock_jumps_\(half)", outcome.clockJumps, ">100", outcome.clockJumps > 100)

@@ -183,6 +183,33 @@ import UringIO
     }
   }
 
+  @Test(arguments: IOKind.allCases)
+  func aDescriptorThatDoesNotBlockIsWaitedForAllTheSame(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
+      let pair = try SocketPair(harness.loop)
+      _ = fcntl(pair.socket.descriptor, F_SETFL, O_NONBLOCK)
+      var received = 0
+      pair.socket.onReceive = { received += $0.count }
+      pair.socket.startReceiving()
+      // More than the kernel takes at once.
+      pair.socket.send([UInt8](repeating: 1, count: 4 << 20))
+      var isLate = false
+      harness.loop.schedule(after: .milliseconds(50)) { isLate = true }
+      let before = harness.loop.statistics.enters.value
+      #expect(harness.until { isLate })
+      // It sleeps meanwhile.
+      #expect(harness.loop.statistics.enters.value - before <= 10)
+      pair.put([1])
+      pair.drop()
+      #expect(
+        harness.until {
+          pair.drop()
+          return received == 1
+        })
+      pair.close()
+    }
+  }
+
   @Test func jobsOfAClosedLoopAreDropped() throws {
     var continuation: UnsafeContinuation<Void, Never>?
     try LoopHarness.run { harness in

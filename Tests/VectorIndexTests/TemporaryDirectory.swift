@@ -40,6 +40,23 @@ final class TemporaryDirectory {
     precondition(written == bytes.count)
   }
 
+  /// Writes over a file of the same length: file systems wait for the disk when one is cut first.
+  func overwrite(_ bytes: [UInt8], _ name: String) {
+    let descriptor = open(file(name), O_WRONLY)
+    defer { close(descriptor) }
+    let written = pwrite(descriptor, bytes, bytes.count, 0)
+    precondition(written == bytes.count)
+  }
+
+  /// Sets one byte of a file that is there.
+  func poke(_ byte: UInt8, at offset: Int, _ name: String) {
+    let descriptor = open(file(name), O_WRONLY)
+    defer { close(descriptor) }
+    var byte = byte
+    let written = pwrite(descriptor, &byte, 1, off_t(offset))
+    precondition(written == 1)
+  }
+
   func bytes(_ name: String) -> [UInt8] {
     let descriptor = open(file(name), O_RDONLY)
     defer { close(descriptor) }

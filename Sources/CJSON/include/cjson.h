@@ -101,7 +101,7 @@ int cjson_ulid(const void *text, uint64_t *high, uint64_t *low);
 
 /// Whether text has a form: as many bytes, each what the form's byte stands for. `0` is a digit, `h`
 /// a lower-case hexadecimal digit, `o` a digit below 8, `B` a character of Crockford's base 32 in
-/// upper case; every other byte stands for itself.
+/// upper case; every other byte stands for itself. At most 64 bytes.
 int cjson_has_form(const void *text, size_t length, const char *form, size_t form_length);
 
 /// Whether every byte is a letter, a digit or one of the others.

@@ -9,6 +9,10 @@
 /// Uses SSE4.2 where the processor has it, a table elsewhere; both give the same value.
 uint32_t kfm_crc32c(uint32_t seed, const void *data, size_t length);
 
+/// The CRC-32C of two runs of bytes one after the other, from that of each; `length` is that of the
+/// second.
+uint32_t kfm_crc32c_combine(uint32_t first, uint32_t second, size_t length);
+
 /// The table version of `kfm_crc32c`: the reference its fast path is tested against.
 uint32_t kfm_crc32c_portable(uint32_t seed, const void *data, size_t length);
 

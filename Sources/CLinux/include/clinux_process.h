@@ -49,4 +49,7 @@ int kfm_event_descriptor(void);
 /// fallocate(2) of `size` bytes from the start. Returns 0, or -1 and errno.
 int kfm_fallocate(int descriptor, uint64_t size);
 
+/// O_DIRECT of open(2).
+int kfm_o_direct(void);
+
 #endif

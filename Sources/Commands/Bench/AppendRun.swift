@@ -1,6 +1,7 @@
 import Base
 import Events
 import Glibc
+import Iggy
 import LogBroker
 
 /// Producers that append to one bus, each with so many batches under way.
@@ -89,26 +90,37 @@ final class AppendRun {
     producers[index].batchesLeft -= 1
     producers[index].batch += 1
     underWay += 1
-    let records = (0..<plan.messagesPerBatch).map { number in
-      let message = BenchMessage(
-        producer: UInt64(index), sequence: sequence + UInt64(number))
-      return BusRecord(
-        eventID: message.id, type: "bench",
-        payload: message.bytes(count: plan.messageBytes, seed: plan.seed))
-    }
+    let batch = makeBatch(UInt64(index), from: sequence)
     let began = clock.monotonic()
-    bus.append([PartitionBatch(target, records)]) { [self] result in
+    bus.publish(batch, to: target) { [self] result in
       underWay -= 1
       switch result {
-      case .success(let firsts):
+      case .success(let first):
         latency.record(microseconds: (clock.monotonic() - began).microseconds)
-        acknowledge(index, sequence, target, firsts[0])
+        acknowledge(index, sequence, target, first)
       case .failure(let error):
         failure = failure ?? error
         isStopping = true
       }
       advance()
     }
+  }
+
+  /// Makes the messages where they are written from.
+  private func makeBatch(_ producer: UInt64, from sequence: UInt64) -> OutgoingBatch {
+    let length = MessageHeader.length + plan.messageBytes
+    let batch = bus.makeBatch(bytesMax: length * plan.messagesPerBatch)
+    for number in 0..<UInt64(plan.messagesPerBatch) {
+      let message = BenchMessage(producer: producer, sequence: sequence + number)
+      do {
+        try batch.add(id: message.id.value, payloadBytes: plan.messageBytes) {
+          message.write(to: $0, seed: plan.seed)
+        }
+      } catch {
+        preconditionFailure("the plan makes messages the log cannot take: \(error)")
+      }
+    }
+    return batch
   }
 
   private func acknowledge(

@@ -18,7 +18,7 @@ struct BenchedIndex: Sendable {
   }
 
   init(loading path: String, mapped: Bool) throws(VectorIndexError) {
-    index = try VectorIndex.load(from: path)
+    index = try mapped ? VectorIndex.open(mapping: path) : VectorIndex.load(from: path)
   }
 
   var count: Int { index.count }

@@ -42,6 +42,7 @@ struct VecServeSession {
     case "search": return try search(request)
     case "filter": return try filter(request)
     case "add": return try add(request)
+    case "mixed": return try mixed(request)
     case "delete": return try delete(request)
     case "save": return try save(request)
     case "load": return try load(request)
@@ -145,6 +146,32 @@ struct VecServeSession {
     return [
       "wall_s": .double(watch.wallSeconds), "cpu_s": .double(watch.cpuSeconds),
       "n": .int(Int64(removed)), "count": .int(Int64(index.count)),
+    ]
+  }
+
+  /// Searches beside additions: how much one disturbs the other.
+  private func mixed(_ request: VecServeRequest) throws -> JSONObject {
+    let (opened, index) = (try data(), try index())
+    let from = try request.integer("from", in: Limit.rows)
+    let to = try request.integer("to", in: Limit.rows)
+    guard from < to, to <= opened.data.base.count else {
+      throw VecServeError("from, to: expected a range within \(opened.data.base.count) rows")
+    }
+    let run = MixedRun(
+      index: index.index, rows: try opened.data.base.floats(from..<to),
+      ids: (from..<to).map { UInt64($0) }, queries: opened.queries,
+      k: try request.integer("k", in: Limit.k, default: 10),
+      ef: try request.integer("ef", in: Limit.ef, default: 64))
+    let result = try run.run()
+    func percentile(_ sorted: [Int64], _ share: Double) -> JSON {
+      guard !sorted.isEmpty else { return .null }
+      return .double(Double(sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]) / 1e3)
+    }
+    return [
+      "n": .int(Int64(to - from)), "p50_idle_us": percentile(result.idle, 0.5),
+      "p99_idle_us": percentile(result.idle, 0.99), "p50_us": percentile(result.busy, 0.5),
+      "p99_us": percentile(result.busy, 0.99), "p50_add_us": percentile(result.additions, 0.5),
+      "longest_add_us": percentile(result.additions, 1),
     ]
   }
 

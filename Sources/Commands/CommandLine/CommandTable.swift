@@ -10,20 +10,22 @@ package struct CommandTable {
       + [TopicsListCommand.definition, TopicsTailCommand.definition, LagCommand.definition]
       + [PacksListCommand.definition, PacksNewCommand.definition, PacksValidateCommand.definition]
       + [ConfigCommand.check, ConfigCommand.show, ConfigCommand.schema]
+      + IndexCommands.all
       + [LogCommand.verify, LogCommand.inspect, LogCommand.repair]
       + [LoadCommand.definition, DoctorCommand.definition, VersionCommand.definition]
       + [
         AppendBenchCommand.definition,
         EchoServerCommand.definition,
         LoopCommand.definition,
-        VecServeCommand.definition,
+        EnvelopeBenchCommand.definition,
+        VecServeCommand.definition, VecBenchCommand.definition, RagBenchCommand.definition,
       ]
       + [CompletionsCommand.definition]
   }
 
   /// Commands of the surface that this version does not have.
   static let notInThisVersion = [
-    "replay", "fork", "sessions", "dlq", "approvals", "tools", "memory", "index", "models",
+    "replay", "fork", "sessions", "dlq", "approvals", "tools", "memory", "models",
     "iggy", "broker", "size", "backup", "keys", "audit", "top", "turns retry",
   ]
 

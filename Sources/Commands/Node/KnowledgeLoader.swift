@@ -4,6 +4,7 @@ import Events
 import MemoryService
 import PersonalityPacks
 import UringIO
+import VectorIndex
 
 /// Opens the packs' indexes on side threads, so that a node listens before it has built them.
 final class KnowledgeLoader {
@@ -12,6 +13,8 @@ final class KnowledgeLoader {
   private let loop: EventLoop
   private let sideThreads: SideThreads
   private let logger: Logger
+  /// Questions that had been asked when recall was last looked at.
+  private var probedAt = 0
 
   init(
     _ configuration: NodeConfiguration, _ loop: EventLoop, _ sideThreads: SideThreads,
@@ -20,13 +23,39 @@ final class KnowledgeLoader {
     self.loop = loop
     self.sideThreads = sideThreads
     self.logger = logger
-    memory = MemoryOperations(clock: loop.clock, enqueue: { [loop] in loop.enqueue($0) })
+    memory = MemoryOperations(
+      searchMode: SearchMode(rawValue: configuration.memory.search) ?? .hybrid,
+      clock: loop.clock, enqueue: { [loop] in loop.enqueue($0) })
     let source =
       EmbedderSource(
         setting: configuration.memory.embedder, modelDirectories: configuration.modelDirectories)
       ?? EmbedderSource(choice: .automatic, modelDirectories: configuration.modelDirectories)
     library = KnowledgeLibrary(
       directory: configuration.memory.indexDirectory, embedder: source)
+  }
+
+  /// Between two looks at what the indexes find.
+  private static let probeInterval = Nanoseconds.seconds(30)
+
+  /// Compares a few of the questions that were asked with exact search, on a side thread, now and
+  /// again for as long as the node runs.
+  func watchRecall() {
+    _ = loop.schedule(after: Self.probeInterval) { [weak self] in
+      guard let self else { return }
+      // A node that nobody asks does not work for itself.
+      let asked = memory.metrics.retrievals.value
+      guard asked != probedAt else { return watchRecall() }
+      probedAt = asked
+      let probes = memory.probes
+      do throws(SideThreads.QueueFull) {
+        try sideThreads.run({ for probe in probes { _ = try? probe.run() } }, on: loop) {
+          [weak self] in self?.watchRecall()
+        }
+      } catch {
+        // The threads have other work: later.
+        watchRecall()
+      }
+    }
   }
 
   /// Opens the index of every pack that has knowledge; questions wait for theirs.

@@ -77,7 +77,7 @@ final class NodeAssembly {
     metrics.register(log: log)
     NodeMetricSources(
       ring: loop.statistics, log: logMetrics, engine: engineMetrics, providers: providers.metrics,
-      memory: knowledge.memory.metrics
+      memory: knowledge.memory
     ).register(with: metrics.collector, startedAt: loop.clock.wall())
   }
 
@@ -154,6 +154,7 @@ final class NodeAssembly {
   func openEngine() throws(StartFailure) {
     configureProviders(configuration)
     knowledge.open(packs)
+    knowledge.watchRecall()
     var outcome: Result<Void, BusError>?
     engine.start { outcome = $0 }
     // Folding reads every journal once: minutes would mean a damaged disk, not a long log.

@@ -5,6 +5,7 @@ import MemoryService
 import Observability
 import Providers
 import UringIO
+import VectorIndex
 
 /// Counts that parts keep for themselves, pulled when metrics are rendered.
 struct NodeMetricSources {
@@ -12,13 +13,13 @@ struct NodeMetricSources {
   let log: LogMetrics
   let engine: EngineMetrics
   let providers: ProviderMetrics
-  let memory: MemoryMetrics
+  let memory: MemoryOperations
 
   func register(with collector: MetricsCollector, startedAt: Timestamp) {
     func counter(_ name: String, _ help: String, _ source: Counter) {
       collector.counter(MetricDescription(name, help)) { [MetricSample([], Double(source.value))] }
     }
-    counter("kfm_ring_enters_total", "Calls of io_uring_enter.", ring.enters)
+    counter("kfm_ring_enters_total", "Calls of io_uring_enter or epoll_wait.", ring.enters)
     counter("kfm_ring_completions_total", "Completions reaped.", ring.completions)
     counter("kfm_ring_wakeups_total", "Wake-ups from other threads.", ring.wakeups)
     counter(
@@ -39,13 +40,37 @@ struct NodeMetricSources {
     registerLog(with: collector)
     counter("kfm_turn_takeovers_total", "Turns resumed with a step cut short.", engine.takeovers)
     counter("kfm_append_retries_total", "Journal appends made again.", engine.appendRetries)
-    counter("kfm_memory_retrievals_total", "Questions to knowledge.", memory.retrievals)
-    counter("kfm_memory_cache_hits_total", "Questions answered from the cache.", memory.cacheHits)
+    counter("kfm_memory_retrievals_total", "Questions to knowledge.", memory.metrics.retrievals)
+    counter(
+      "kfm_memory_cache_hits_total", "Questions answered from the cache.",
+      memory.metrics.cacheHits)
+    registerProbes(with: collector)
     registerProviders(with: collector)
     collector.gauge(MetricDescription("kfm_turns_running", "Turns that run now.")) { [engine] in
       [MetricSample([], Double(engine.turnsRunning.value))]
     }
     ProcessMetrics.register(with: collector, started: startedAt)
+  }
+
+  /// Over all indexes, each weighed by its comparisons; no sample before the first comparison.
+  private func registerProbes(with collector: MetricsCollector) {
+    func gauge(
+      _ name: String, _ help: String, _ value: @escaping (RecallProbe.Report) -> Double
+    ) {
+      collector.gauge(MetricDescription(name, help)) { [memory] in
+        let reports = memory.probes.map(\.report).filter { $0.comparisons > 0 }
+        guard !reports.isEmpty else { return [] }
+        let all = reports.reduce(0) { $0 + $1.comparisons }
+        let sum = reports.reduce(0.0) { $0 + value($1) * Double($1.comparisons) }
+        return [MetricSample([], sum / Double(all))]
+      }
+    }
+    gauge("kfm_index_recall_probe", "Recall@10 of vector search on a sample of questions.") {
+      $0.recall
+    }
+    gauge("kfm_index_recall_drift", "By how much recall fell below the first round's.") {
+      $0.drift
+    }
   }
 
   private func registerLog(with collector: MetricsCollector) {

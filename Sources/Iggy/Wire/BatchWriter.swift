@@ -42,17 +42,35 @@ public struct BatchWriter {
     guard timestamp >= originTimestamp, timestamp - originTimestamp <= UInt64(UInt32.max) else {
       throw .outOfRange(index: Int(count))
     }
+    begin(id: id, delta: UInt32(timestamp - originTimestamp), payloadBytes: payload.count)
+      .copy(payload, to: 0)
+  }
+
+  /// Begins a message at the batch's time, whose payload the caller writes, all of it, into the
+  /// memory that is returned. Throws for an empty or too long payload; nothing is written then.
+  public mutating func beginMessage(
+    id: UInt128, payloadBytes: Int
+  ) throws(WireError) -> UnsafeMutableRawBufferPointer {
+    guard payloadBytes > 0, payloadBytes <= MessageHeader.payloadBytesMax else {
+      throw .payloadLength(index: Int(count), length: payloadBytes)
+    }
+    return begin(id: id, delta: 0, payloadBytes: payloadBytes)
+  }
+
+  /// Writes a message's header; returns where its payload goes.
+  private mutating func begin(
+    id: UInt128, delta: UInt32, payloadBytes: Int
+  ) -> UnsafeMutableRawBufferPointer {
     frameStart = length
     let frame = memory.slice(frameStart..<memory.count)
-    precondition(frame.count >= MessageHeader.length + payload.count, "no room for the message")
+    precondition(frame.count >= MessageHeader.length + payloadBytes, "no room for the message")
     frame.storeLittleEndian(id, at: MessageHeader.Field.id)
     frame.storeLittleEndian(count, at: MessageHeader.Field.offsetDelta)
-    frame.storeLittleEndian(
-      UInt32(timestamp - originTimestamp), at: MessageHeader.Field.timestampDelta)
-    frame.storeLittleEndian(UInt32(payload.count), at: MessageHeader.Field.payloadLength)
+    frame.storeLittleEndian(delta, at: MessageHeader.Field.timestampDelta)
+    frame.storeLittleEndian(UInt32(payloadBytes), at: MessageHeader.Field.payloadLength)
     frame.storeLittleEndian(UInt64(0), at: MessageHeader.Field.reserved)
-    frame.copy(payload, to: MessageHeader.length)
-    length += MessageHeader.length + payload.count
+    length += MessageHeader.length + payloadBytes
+    return frame.slice(MessageHeader.length..<MessageHeader.length + payloadBytes)
   }
 
   /// Adds a user header with a string key and a string value, each 1 to 255 bytes. Clients sort

@@ -73,12 +73,14 @@ final class Checkpointer {
       if case .failure(let failure) = result { return completion(.failure(.write(failure))) }
       let end = log.flushedEnd
       let time = log.flushedTime
+      let chain = log.flushedChain
       let parts = log.segments.filter { $0.isDirty }.map { Part(segment: $0, size: $0.size) }
       sync(parts[...]) { result in
         if case .success = result {
           for part in parts { part.segment.syncedSize = part.size }
           log.syncedEnd = end
           log.syncedTime = time
+          log.syncedChain = chain
         }
         completion(result)
       }
@@ -112,16 +114,7 @@ final class Checkpointer {
   // MARK: Directories and the checkpoint itself
 
   private func syncDirectories(_ completion: @escaping Completion) {
-    let directories = flusher.takeUnsyncedDirectories()
-    func next(_ rest: ArraySlice<String>) {
-      guard let directory = rest.first else { return completion(.success(())) }
-      storage.syncDirectory(directory) { [self] result in
-        guard case .failure(let failure) = result else { return next(rest.dropFirst()) }
-        flusher.putBack(directories)
-        completion(.failure(.sync(failure)))
-      }
-    }
-    next(Array(directories)[...])
+    flusher.directories.sync { completion($0.mapError { .sync($0) }) }
   }
 
   private func save(_ bytes: [UInt8], _ completion: @escaping Completion) {
@@ -168,10 +161,11 @@ final class Checkpointer {
         .init(
           topic: log.topicNumber, partition: UInt32(log.target.partition),
           start: log.firstOffset, end: log.syncedEnd, time: log.syncedTime,
-          segments: log.segments.filter { $0.syncedSize > 0 }.map {
+          chain: log.syncedChain,
+          segments: log.segments.filter { $0.syncedSize > 0 || $0.isSettled }.map {
             .init(
-              base: $0.base, size: $0.syncedSize, firstTime: $0.firstTime, openedAt: $0.openedAt,
-              writtenAt: $0.writtenAt)
+              base: $0.base, size: $0.syncedSize, id: $0.id, firstTime: $0.firstTime,
+              openedAt: $0.openedAt, writtenAt: $0.writtenAt)
           }, gaps: log.gaps, reservation: isFinal ? nil : log.reservation))
     }
     for (key, offset) in offsets.byKey {

@@ -14,6 +14,7 @@ final class CommitPipeline {
   private let files: SegmentFiles
   private let flusher: SegmentFlusher
   private let checkpointer: Checkpointer
+  private let directs: DirectCommits
   private(set) var retention: RetentionTask?
   private var isRetentionDue = false
   /// Files wait for a checkpoint that no longer names them.
@@ -65,6 +66,10 @@ final class CommitPipeline {
       storage: options.storage, files: files, limits: limits, metrics: metrics)
     checkpointer = Checkpointer(
       storage: options.storage, files: files, flusher: flusher, table: table, metrics: metrics)
+    directs = DirectCommits(
+      files: files, flusher: flusher, limits: limits, metrics: metrics,
+      lastID: table.all.reduce(0) { $1.segments.reduce($0) { max($0, $1.id) } })
+    connectDirects()
     flusher.onRoll = { [weak self] in self?.isRetentionDue = true }
     retention = RetentionTask(options, table: table, clock: ClockGuard(opened.clock)) {
       [weak self] offset, log in self?.cut(log, to: offset) { _ in }
@@ -120,14 +125,17 @@ extension CommitPipeline {
     let isSynced: Bool
   }
 
-  /// Starts the next commit if there is something to commit and nothing in its way. Called at the
+  /// Starts the next commits if there is something to commit and nothing in its way. Called at the
   /// end of every turn of the loop: what failed to start is looked at again after any event.
   private func commitPending() {
     syncIfDue()
     tidyIfDue()
-    guard !isCommitting, !pending.isEmpty, fence == nil else { return }
-    if stall != nil { return retryStalled() }
-    let entries = pending.peekGroup(bytesMax: limits.groupBytesMax)
+    guard !pending.isEmpty, fence == nil else { return }
+    if stall != nil { return isCommitting ? () : retryStalled() }
+    var most = Int.max
+    if pending.directs > 0 || directs.underWay > 0 { most = beginDirects() }
+    guard !isCommitting, most > 0, !pending.isEmpty, stall == nil, fence == nil else { return }
+    let entries = pending.peekGroup(bytesMax: limits.groupBytesMax, countMax: most)
     let length = GroupWriter.roundedToBlock(entries.reduce(0) { $0 + $1.bytes })
     guard length > 0 else {
       pending.remove(entries.count)
@@ -164,8 +172,13 @@ extension CommitPipeline {
       switch entry.work {
       case .append(let batches):
         return batches.map { add($0, to: &writer, now: now) }
+      case .batch(let batch, let log):
+        return [writer.add(batch, to: log, now: now)]
       case .offset(let offset, let log):
         writer.add(offset, of: log)
+        return []
+      case .segment(let segment, let log):
+        writer.add(segment, of: log)
         return []
       case .cut(let offset, let log):
         writer.add(cut: offset, of: log)
@@ -199,13 +212,18 @@ extension CommitPipeline {
     for entries: [PendingCommits.Entry]
   ) -> [(PartitionLog, OffsetReservation)] {
     var ends: [(log: PartitionLog, end: UInt64)] = []
-    for case .append(let batches) in entries.lazy.map(\.work) {
-      for batch in batches where !batch.records.isEmpty {
-        let log = table.log(batch.target)
-        guard log.settings.durability == .replicated else { continue }
-        let index = ends.firstIndex { $0.log === log } ?? ends.count
-        if index == ends.count { ends.append((log, log.mintedOffset)) }
-        ends[index].end += UInt64(batch.records.count)
+    func count(_ records: Int, of log: PartitionLog) {
+      guard records > 0, log.settings.durability == .replicated else { return }
+      let index = ends.firstIndex { $0.log === log } ?? ends.count
+      if index == ends.count { ends.append((log, log.mintedOffset)) }
+      ends[index].end += UInt64(records)
+    }
+    for entry in entries {
+      switch entry.work {
+      case .append(let batches):
+        for batch in batches { count(batch.records.count, of: table.log(batch.target)) }
+      case .batch(let batch, let log): count(Int(batch.count), of: log)
+      case .offset, .segment, .cut: break
       }
     }
     return ends.compactMap { log, end in
@@ -232,7 +250,7 @@ extension CommitPipeline {
       if isFirst, journal.awaitsCheckpoint { startCheckpoint() }
     case .failure(let failure):
       for frame in group.writer.frames {
-        frame.log.mintedOffset = frame.log.endOffset
+        frame.log.rollBack()
         frame.log.deduplication?.discard()
       }
       handle(failure, log: nil, ofCheckpoint: false)
@@ -274,10 +292,77 @@ extension CommitPipeline {
     }
   }
 
+  private var refusalOfFailed: BusError {
+    fence.map { BusError.unavailable($0) } ?? stall?.busError ?? .diskFull
+  }
+
   private func fail(_ entries: [PendingCommits.Entry]) {
-    let error = fence.map { BusError.unavailable($0) } ?? stall?.busError ?? .diskFull
+    let error = refusalOfFailed
     if error == .diskFull { metrics.diskFullRefusals.add(entries.count) }
     for entry in entries { entry.completion(.failure(error)) }
+  }
+}
+
+// MARK: - Direct writes
+
+extension CommitPipeline {
+  private func connectDirects() {
+    directs.record = { [unowned self] segment, log in
+      pending.add(
+        .init(work: .segment(segment, log), bytes: GroupWriter.segmentRecordLength) {
+          [unowned self] result in
+          if case .failure = result { return directs.giveUp(log) }
+          segment.isRecorded = true
+          directs.settle(log)
+        })
+    }
+    directs.failed = { [unowned self] in handle($0, log: nil, ofCheckpoint: false) }
+    directs.refusal = { [unowned self] in refusalOfFailed }
+    directs.applied = { [unowned self] log in
+      log.notify()
+      if directs.uncheckpointedBytes >= limits.directCheckpointBytes { startCheckpoint() }
+      if onClosed != nil { loop.enqueue { [self] in closeIfDone() } }
+    }
+  }
+
+  /// Begins the direct writes that nothing is in the way of. Returns how many of the entries that
+  /// are left, from the first on, may join a group now.
+  private func beginDirects() -> Int {
+    var order = CommitOrder()
+    var unflushed: [PartitionLog] = []
+    var more = 0
+    let (begun, joining) = pending.sift { entry in
+      guard entry.isDirect, case .batch(let batch, let log) = entry.work else {
+        return order.mayJoin(entry.work.logs(table)) ? .join : .wait
+      }
+      let length = GroupWriter.roundedToBlock(batch.frameLength)
+      let hasRoom = directs.hasRoom(for: length, besides: more)
+      if log.unflushedBytes > 0 { unflushed.append(log) }
+      guard order.mayBegin(log, hasRoom: hasRoom) else { return .wait }
+      more += length
+      return .begin
+    }
+    order.end()
+    for log in unflushed where !log.isFlushing && !log.isOnJournal { flush(log) }
+    begin(begun)
+    return joining
+  }
+
+  private func begin(_ entries: [PendingCommits.Entry]) {
+    let now = UInt64(clamping: loop.clock.wall().microseconds)
+    for entry in entries {
+      guard case .batch(let batch, let log) = entry.work else { continue }
+      guard fence == nil, stall == nil else {
+        entry.completion(.failure(refusalOfFailed))
+        continue
+      }
+      do throws(StorageFailure) {
+        try directs.begin(batch, to: log, now: now, completion: entry.completion)
+      } catch {
+        handle(.write(error), log: nil, ofCheckpoint: false)
+        entry.completion(.failure(refusalOfFailed))
+      }
+    }
   }
 }
 
@@ -358,10 +443,15 @@ extension CommitPipeline {
     let isQuiet = onClosed != nil && pending.isEmpty && !isCommitting
     let generation = max(
       journal.released, isQuiet ? journal.state.generation : journal.state.otherGeneration)
+    let written = directs.uncheckpointedBytes
+    directs.uncheckpointedBytes = 0
     checkpointer.run(
       releasing: generation, isFinal: isQuiet, offsets: { [self] in offsets },
       clock: { [self] in retention?.clock.anchor },
-      completion: { [weak self] result in self?.checkpointed(generation, result) })
+      completion: { [weak self] result in
+        if case .failure = result { self?.directs.uncheckpointedBytes += written }
+        self?.checkpointed(generation, result)
+      })
   }
 
   private func checkpointed(_ generation: UInt64, _ result: Result<Void, CommitFailure>) {
@@ -391,6 +481,7 @@ extension CommitPipeline {
       fence = "the log was fenced after a failed write; restart to recover (\(failure))"
       logger.error("log fenced", ["reason": .string(failure.description)])
       failPending()
+      for log in table.all { directs.giveUp(log) }
     }
   }
 
@@ -457,7 +548,8 @@ extension CommitPipeline {
   }
 
   private func closeIfDone() {
-    guard let completion = onClosed, !isClosed, !isCommitting, !checkpointer.isRunning
+    guard let completion = onClosed, !isClosed, !isCommitting, !checkpointer.isRunning,
+      directs.underWay == 0
     else { return }
     if fence == nil, stall == nil {
       guard pending.isEmpty else { return }

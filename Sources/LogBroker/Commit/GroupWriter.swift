@@ -53,6 +53,7 @@ struct GroupWriter {
 
   static func frameLength(of offset: GroupOffset) -> Int { FrameHeader.length + offset.length }
 
+  static let segmentRecordLength = FrameHeader.length + SegmentRecord.length
   static let reservationLength = FrameHeader.length + OffsetReservation.length
   static let cutLength = FrameHeader.length + 8
 
@@ -86,6 +87,31 @@ struct GroupWriter {
     seal(length)
     log.mintedOffset = base + UInt64(writer.count)
     return base
+  }
+
+  /// Adds a batch that is encoded already; returns its first offset.
+  mutating func add(_ batch: OutgoingBatch, to log: PartitionLog, now: UInt64) -> UInt64 {
+    let base = log.mintedOffset
+    let time = max(now, log.lastTime)
+    batch.stamp(
+      .init(partitionID: UInt64(log.target.partition), baseOffset: base, baseTimestamp: time))
+    begin(.batch, log: log, bodyLength: batch.bodyLength)
+    let length = batch.frameLength
+    buffer.bytes.copy(
+      batch.bytes.slice(FrameHeader.length..<length), to: end + FrameHeader.length)
+    frames.append(
+      Frame(log: log, range: end..<end + length, base: base, count: batch.count, time: time))
+    seal(length, checksum: batch.stampedChecksum)
+    log.mintedOffset = base + UInt64(batch.count)
+    return base
+  }
+
+  /// Adds that a segment has begun.
+  mutating func add(_ segment: Segment, of log: PartitionLog) {
+    begin(.segment, log: log, bodyLength: SegmentRecord.length)
+    let body = end + FrameHeader.length..<end + Self.segmentRecordLength
+    SegmentRecord(base: segment.base, id: segment.id).write(to: buffer.bytes.slice(body))
+    seal(Self.segmentRecordLength)
   }
 
   /// Adds a consumer group's offset.
@@ -122,7 +148,8 @@ struct GroupWriter {
     end = padded
   }
 
-  private static func write(_ record: BusRecord, to writer: inout BatchWriter, now: UInt64) {
+  /// Writes an admitted record, for which there is room.
+  static func write(_ record: BusRecord, to writer: inout BatchWriter, now: UInt64) {
     do {
       try record.payload.withUnsafeBytes {
         try writer.beginMessage(id: record.eventID.value, timestamp: now, payload: $0)
@@ -149,9 +176,9 @@ struct GroupWriter {
     headerAt = end
   }
 
-  private mutating func seal(_ length: Int) {
+  private mutating func seal(_ length: Int, checksum: UInt32? = nil) {
     let body = buffer.bytes.slice(end + FrameHeader.length..<end + length)
-    header!.bodyChecksum = crc32c(UnsafeRawBufferPointer(body))
+    header!.bodyChecksum = checksum ?? crc32c(UnsafeRawBufferPointer(body))
     end += length
     index += 1
     writeHeader()

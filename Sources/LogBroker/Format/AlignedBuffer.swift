@@ -26,7 +26,7 @@ final class AlignedBuffer {
     bytes = Self.allocate(capacity)
   }
 
-  private static func allocate(_ capacity: Int) -> UnsafeMutableRawBufferPointer {
+  static func allocate(_ capacity: Int) -> UnsafeMutableRawBufferPointer {
     guard capacity >= mappedBytesMin else {
       return .allocate(byteCount: capacity, alignment: LogLimits.blockBytes)
     }
@@ -36,7 +36,7 @@ final class AlignedBuffer {
     return UnsafeMutableRawBufferPointer(start: start, count: capacity)
   }
 
-  private static func free(_ bytes: UnsafeMutableRawBufferPointer) {
+  static func free(_ bytes: UnsafeMutableRawBufferPointer) {
     if bytes.count >= mappedBytesMin {
       munmap(bytes.baseAddress, bytes.count)
     } else {

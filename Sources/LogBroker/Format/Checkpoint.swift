@@ -8,8 +8,10 @@ struct Checkpoint: Hashable {
 
   struct Segment: Hashable {
     var base: UInt64
-    /// Synced bytes; what follows in the file counts for nothing.
+    /// Synced bytes; what follows in the file counts only where it was written directly.
     var size: Int
+    /// Names this use of the file; 0 when nothing is written to it directly.
+    var id: UInt64 = 0
     /// Append time of its first record, µs.
     var firstTime: UInt64 = 0
     /// When its first and its last record were written, µs.
@@ -27,6 +29,9 @@ struct Checkpoint: Hashable {
     var end: UInt64
     /// Append time of that record, µs.
     var time: UInt64
+    /// Header checksum of that record's frame.
+    var chain: UInt32 = 0
+    /// Those at its end may have begun behind what is synced.
     var segments: [Segment]
     var gaps: [Range<UInt64>] = []
     var reservation: OffsetReservation?
@@ -99,16 +104,19 @@ extension Checkpoint.Partition {
     self.init(
       topic: topic, partition: partition, start: start, end: end, time: time, segments: [],
       gaps: gaps)
+    chain = json["chain"]?.count.flatMap { UInt32(exactly: $0) } ?? 0
     if let saved = json["reserved"] {
       guard let saved = OffsetReservation(saved) else { return nil }
       reservation = saved
     }
     for segment in segments {
-      guard let pair = segment.array, pair.count == 2, let base = pair[0].count,
-        let size = pair[1].count, let size = Int(exactly: size),
-        base < end, self.segments.last.map({ $0.base < base }) ?? true
+      guard let parts = segment.array, (2...3).contains(parts.count), let base = parts[0].count,
+        let size = parts[1].count, let size = Int(exactly: size),
+        base < end || size == 0,
+        self.segments.last.map({ $0.base < base }) ?? true,
+        let id = parts.count == 3 ? parts[2].count : 0
       else { return nil }
-      self.segments.append(.init(base: base, size: size))
+      self.segments.append(.init(base: base, size: size, id: id))
     }
     if let times = json["times"] {
       guard let times = times.array, times.count == self.segments.count else { return nil }
@@ -140,7 +148,7 @@ extension Checkpoint.Partition {
     var members: JSONObject = [
       "topic": .count(UInt64(topic)), "partition": .count(UInt64(partition)),
       "start": .count(start), "end": .count(end), "time": .count(time),
-      "segments": .array(segments.map { [.count($0.base), .count(UInt64($0.size))] }),
+      "chain": .count(UInt64(chain)), "segments": .array(segments.map(\.json)),
     ]
     members["times"] = .array(
       segments.map { [.count($0.firstTime), .count($0.openedAt), .count($0.writtenAt)] })
@@ -179,6 +187,13 @@ extension OffsetReservation {
 
   fileprivate var json: JSON {
     ["boot": .string(String(boot, radix: 16)), "start": .count(start), "end": .count(end)]
+  }
+}
+
+extension Checkpoint.Segment {
+  fileprivate var json: JSON {
+    id == 0
+      ? [.count(base), .count(UInt64(size))] : [.count(base), .count(UInt64(size)), .count(id)]
   }
 }
 

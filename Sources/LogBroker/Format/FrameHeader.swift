@@ -8,18 +8,22 @@ import Iggy
 /// | 0 | 4 | magic `KFMF` |
 /// | 4 | 1 | format version |
 /// | 5 | 1 | length of this header |
-/// | 6 | 2 | flags: bit 0 = last frame of its commit group; bit 1 = the group before was unsynced |
-/// | 8 | 8 | generation of the journal file, against stale frames in a recycled one |
-/// | 16 | 8 | commit group |
+/// | 6 | 2 | flags: bit 0 = last frame of its commit group; bit 1 = the group before was unsynced; |
+/// |   |   | bit 2 = written directly |
+/// | 8 | 8 | generation of the journal file, or id of the segment when written directly: against |
+/// |   |   | stale frames in a recycled file |
+/// | 16 | 8 | commit group; 0 when written directly |
 /// | 24 | 4 | key the body is encrypted with; 0 = none |
 /// | 28 | 2 | kind |
 /// | 30 | 2 | topic, by its number in the catalog |
 /// | 32 | 4 | partition |
 /// | 36 | 4 | length of the body |
 /// | 40 | 4 | CRC32C of the body |
-/// | 44 | 4 | header checksum of the frame before this one in the journal |
+/// | 44 | 4 | header checksum of the frame before this one: in the journal, or in the partition |
+/// |   |   | when written directly |
 /// | 48 | 4 | number of this frame in its group, from 0 |
-/// | 52 | 8 | reserved, 0 |
+/// | 52 | 4 | written directly: records before this frame that were not durable yet; else 0 |
+/// | 56 | 4 | reserved, 0 |
 /// | 60 | 4 | CRC32C of bytes 0 to 60: through it the header covers the body too |
 ///
 /// `previous` chains the frames: what an earlier attempt left behind where a later one was cut off
@@ -38,11 +42,15 @@ struct FrameHeader: Hashable {
     case reservation = 3
     /// The body is the first offset (u64) that is kept.
     case cut = 4
+    /// The body is a `SegmentRecord`.
+    case segment = 5
   }
 
   var isLast = false
   /// A power loss may have taken what came before, and left this.
   var followsUnsynced = false
+  /// In no journal: the frame stands in its segment, at the start of a block.
+  var isDirect = false
   var generation: UInt64
   var group: UInt64
   var kind: Kind
@@ -52,6 +60,8 @@ struct FrameHeader: Hashable {
   var bodyChecksum: UInt32 = 0
   var previous: UInt32 = 0
   var index: UInt32
+  /// Of a direct frame: how many records before it had not become durable when it was written.
+  var unsettled: UInt32 = 0
   /// Of the header as it was read or written.
   var checksum: UInt32 = 0
 
@@ -77,6 +87,7 @@ struct FrameHeader: Hashable {
       let kind = Kind(rawValue: bytes.littleEndian(at: 28))
     else { return nil }
     isLast = bytes.littleEndian(at: 6, as: UInt16.self) & 1 != 0
+    isDirect = bytes.littleEndian(at: 6, as: UInt16.self) & 4 != 0
     followsUnsynced = bytes.littleEndian(at: 6, as: UInt16.self) & 2 != 0
     generation = bytes.littleEndian(at: 8)
     group = bytes.littleEndian(at: 16)
@@ -87,6 +98,7 @@ struct FrameHeader: Hashable {
     bodyChecksum = bytes.littleEndian(at: 40)
     previous = bytes.littleEndian(at: 44)
     index = bytes.littleEndian(at: 48)
+    unsettled = bytes.littleEndian(at: 52)
     checksum = bytes.littleEndian(at: 60)
   }
 
@@ -98,7 +110,8 @@ struct FrameHeader: Hashable {
     bytes.storeLittleEndian(Self.magic, at: 0)
     bytes[4] = Self.version
     bytes[5] = UInt8(Self.length)
-    bytes.storeLittleEndian(UInt16((isLast ? 1 : 0) | (followsUnsynced ? 2 : 0)), at: 6)
+    let flags = (isLast ? 1 : 0) | (followsUnsynced ? 2 : 0) | (isDirect ? 4 : 0)
+    bytes.storeLittleEndian(UInt16(flags), at: 6)
     bytes.storeLittleEndian(generation, at: 8)
     bytes.storeLittleEndian(group, at: 16)
     bytes.storeLittleEndian(UInt32(0), at: 24)
@@ -109,7 +122,8 @@ struct FrameHeader: Hashable {
     bytes.storeLittleEndian(bodyChecksum, at: 40)
     bytes.storeLittleEndian(previous, at: 44)
     bytes.storeLittleEndian(index, at: 48)
-    bytes.storeLittleEndian(UInt64(0), at: 52)
+    bytes.storeLittleEndian(unsettled, at: 52)
+    bytes.storeLittleEndian(UInt32(0), at: 56)
     checksum = crc32c(UnsafeRawBufferPointer(bytes.slice(0..<60)))
     bytes.storeLittleEndian(checksum, at: 60)
   }
@@ -139,5 +153,32 @@ struct GroupOffset: Hashable {
   func write(to body: UnsafeMutableRawBufferPointer) {
     body.storeLittleEndian(offset, at: 0)
     body.slice(8..<length).copyBytes(from: group.utf8)
+  }
+}
+
+/// Says that a segment began, as the body of a frame: what stands in it directly counts only once
+/// this is durable.
+struct SegmentRecord: Hashable {
+  static let length = 16
+
+  /// The offset the segment begins with.
+  var base: UInt64
+  /// Names this use of the file.
+  var id: UInt64
+
+  init(base: UInt64, id: UInt64) {
+    self.base = base
+    self.id = id
+  }
+
+  init?(_ body: UnsafeRawBufferPointer) {
+    guard body.count == Self.length else { return nil }
+    base = body.littleEndian(at: 0)
+    id = body.littleEndian(at: 8)
+  }
+
+  func write(to body: UnsafeMutableRawBufferPointer) {
+    body.storeLittleEndian(base, at: 0)
+    body.storeLittleEndian(id, at: 8)
   }
 }

@@ -39,7 +39,8 @@ package struct LogInspector {
     catalog.addMissing()
     let journals = try LogImage.readJournals(storage)
     return try LogImage.read(
-      storage, catalog, try LogImage.checkpoint(storage), journals: journals
+      storage, catalog, try LogImage.checkpoint(storage), journals: journals,
+      windowBytes: LogLimits().directWindowBytes, isSyncing: false
     ) { _, _ in }
   }
 

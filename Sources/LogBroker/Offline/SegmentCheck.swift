@@ -78,7 +78,7 @@ struct SegmentCheck {
   private func makeWalk(from start: Int) -> FrameWalk {
     FrameWalk(
       bytes.slice(start..<bytes.count), topic: log.topicNumber,
-      partition: UInt32(log.target.partition))
+      partition: UInt32(log.target.partition), origin: start)
   }
 
   private mutating func note(_ position: Int, _ reason: String) -> Int {

@@ -1,3 +1,4 @@
+import Base
 import Events
 
 /// The message ids that a partition has taken lately, and where their records are. Sans I/O.

@@ -1,5 +1,6 @@
 import Base
 import Events
+import Iggy
 
 /// One partition: segment files, and behind them the records that are only in the journal and in
 /// memory. What a commit has not made durable is not in here.
@@ -10,6 +11,8 @@ final class PartitionLog {
   let directory: String
   let settings: TopicSettings
 
+  /// Made since the log was opened, or found.
+  var hasDirectory = false
   /// By base offset.
   var segments: [Segment] = []
   /// By offset; begins with what is flushed already but kept for readers.
@@ -33,12 +36,16 @@ final class PartitionLog {
   var mintedOffset: UInt64 = 0
   /// Append time of the last record, µs.
   private(set) var lastTime: UInt64 = 0
+  /// Header checksum of the last frame.
+  private(set) var chain: UInt32 = 0
   /// Of the records in segment files, the offset after the last one, and its append time.
   private(set) var flushedEnd: UInt64 = 0
   private(set) var flushedTime: UInt64 = 0
+  private(set) var flushedChain: UInt32 = 0
   /// The same for records that are durable there.
   var syncedEnd: UInt64 = 0
   var syncedTime: UInt64 = 0
+  var syncedChain: UInt32 = 0
   private(set) var unflushedBytes = 0
   /// The offset after the last record in memory or in a segment.
   private(set) var recordsEnd: UInt64 = 0
@@ -48,6 +55,12 @@ final class PartitionLog {
   var isFlushing = false
   var flushWaiters: [FlushWaiter] = []
   private var watches: [PartitionWatch] = []
+  /// Segments that began, as far as is known, behind what recovery has found so far.
+  var announced: [SegmentRecord] = []
+  /// Direct writes under way, by offset.
+  var directs = DirectQueue()
+  /// Of the look at what is pending that goes on.
+  var mark = CommitOrder.Mark.none
 
   struct FlushWaiter {
     var target: UInt64
@@ -72,6 +85,7 @@ final class PartitionLog {
   /// Whether a checkpoint has something to say about it.
   var isWorthSaving: Bool {
     syncedEnd > 0 || firstOffset > 0 || !gaps.isEmpty || reservation != nil
+      || segments.contains { $0.isSettled }
   }
   var recordCount: Int {
     gaps.reduce(Int(endOffset - firstOffset)) { $0 - $1.clamped(to: firstOffset..<endOffset).count }
@@ -79,15 +93,22 @@ final class PartitionLog {
 
   /// Takes over what a checkpoint says is in the segments.
   func restore(_ saved: Checkpoint.Partition) {
-    segments = saved.segments.map {
-      Segment(base: $0.base, directory: directory, size: $0.size)
+    announced = saved.segments.filter { $0.base > saved.end }.map {
+      SegmentRecord(base: $0.base, id: $0.id)
     }
-    for (segment, saved) in zip(segments, saved.segments) {
+    segments = saved.segments.filter { $0.base <= saved.end }.map { saved in
+      let segment = Segment(base: saved.base, directory: directory, size: saved.size, id: saved.id)
       segment.firstTime = saved.firstTime
       segment.openedAt = saved.openedAt
       segment.writtenAt = saved.writtenAt
+      return segment
     }
-    segments.last?.needsTruncation = true
+    for segment in segments {
+      segment.isRecording = true
+      segment.isRecorded = true
+      segment.isNamed = true
+    }
+    segments.last?.needsTruncation = segments.last?.id == 0
     firstOffset = saved.start
     gaps = saved.gaps
     reservation = saved.reservation
@@ -100,18 +121,79 @@ final class PartitionLog {
     flushedTime = saved.time
     syncedEnd = saved.end
     syncedTime = saved.time
+    chain = saved.chain
+    flushedChain = saved.chain
+    syncedChain = saved.chain
   }
 
   /// Adds a committed frame.
   func append(_ frame: UnsafeRawBufferPointer, base: UInt64, count: UInt32, time: UInt64) {
     precondition(base == endOffset, "records of \(directory) would not be dense")
-    if (tail.last?.room ?? 0) < frame.count { addChunk(for: frame.count) }
+    if !isRoomInTail(for: frame.count) { addChunk(for: frame.count) }
     tail[tail.count - 1].append(frame, base: base, count: count, time: time)
+    advance(frame, base: base, count: count, time: time)
+    mintedOffset = endOffset
+    unflushedBytes += frame.count
+  }
+
+  private func advance(
+    _ frame: UnsafeRawBufferPointer, base: UInt64, count: UInt32, time: UInt64
+  ) {
     endOffset = base + UInt64(count)
     recordsEnd = endOffset
-    mintedOffset = endOffset
     lastTime = time
+    chain = frame.littleEndian(at: 60)
+  }
+
+  private func isRoomInTail(for length: Int) -> Bool {
+    guard let last = tail.last, !last.isDirect, last.place == nil else { return false }
+    return last.room >= length
+  }
+
+  /// Adds a frame that is durable in its segment, up to `end`; `owner` keeps its memory.
+  func appendDirect(
+    _ frame: UnsafeMutableRawBufferPointer, _ place: TailChunk.Frame, in segment: Segment,
+    at position: Int, end: Int, owner: AnyObject, stamp: UInt64
+  ) -> TailChunk {
+    precondition(
+      place.base == endOffset && unflushedBytes == 0, "records of \(directory) would not be dense")
+    // What stays in memory must have no holes.
+    tail.removeFirst(1 + (tail.lastIndex { !$0.isDirect } ?? -1))
+    let chunk = TailChunk(frame, place, owner: owner)
+    chunk.flushed = frame.count
+    tail.append(chunk)
+    advance(
+      UnsafeRawBufferPointer(frame), base: place.base, count: place.count, time: place.time)
+    mintedOffset = max(mintedOffset, endOffset)
+    flushedEnd = endOffset
+    flushedTime = place.time
+    flushedChain = chain
+    segment.index.note(
+      base: place.base, time: place.time, position: position, length: frame.count)
+    segment.noteTime(place.time, stamp: stamp)
+    segment.size = end
+    return chunk
+  }
+
+  /// Adds a frame that recovery found in `segment`; it stays in memory until it has been flushed with
+  /// what is before it.
+  func appendFound(
+    _ frame: UnsafeMutableRawBufferPointer, _ place: TailChunk.Frame, in segment: Segment,
+    at position: Int, owner: AnyObject
+  ) {
+    let chunk = TailChunk(frame, place, owner: owner)
+    chunk.place = (segment, position)
+    tail.append(chunk)
+    advance(
+      UnsafeRawBufferPointer(frame), base: place.base, count: place.count, time: place.time)
+    mintedOffset = endOffset
     unflushedBytes += frame.count
+  }
+
+  /// Lets go of the memory of `chunk`, and of what is before it.
+  func dropDirect(_ chunk: TailChunk) {
+    guard let index = tail.firstIndex(where: { $0 === chunk }) else { return }
+    tail.removeFirst(index + 1)
   }
 
   /// Records are missing: what comes next begins at `base`. Readers of what is missing are told, or
@@ -136,17 +218,23 @@ final class PartitionLog {
     guard offset > firstOffset else { return }
     firstOffset = min(offset, endOffset)
     gaps.removeAll { $0.upperBound <= firstOffset }
-    while segments.count > 1, segments[1].base <= firstOffset { dropFirst(end: segments[1].base) }
-    if segments.count == 1, segments[0].size > 0, flushedEnd <= firstOffset, !isFlushing {
-      dropFirst(end: flushedEnd)
+    while segments.count > 1, segments[1].base <= firstOffset {
+      dropFirst(end: segments[1].base, chain: segments[1].chainBefore)
+    }
+    // One with direct writes stays: whoever recovers has to find it the same.
+    if segments.count == 1, segments[0].size > 0, segments[0].id == 0, flushedEnd <= firstOffset,
+      !isFlushing, !tail.contains(where: { $0.place != nil })
+    {
+      dropFirst(end: flushedEnd, chain: flushedChain)
     }
   }
 
   /// What ends at `end` needs no sync any more.
-  private func dropFirst(end: UInt64) {
+  private func dropFirst(end: UInt64, chain: UInt32) {
     cutSegments.append(segments.removeFirst())
     guard syncedEnd < end else { return }
     syncedEnd = end
+    syncedChain = chain
     syncedTime = max(syncedTime, min(flushedTime, lastTime))
   }
 
@@ -157,7 +245,8 @@ final class PartitionLog {
 
   /// Chunks double from 4 to 64 KiB: most partitions hold little.
   private func addChunk(for length: Int) {
-    let doubled = (tail.last?.memory.count ?? 2_048) * 2
+    let last = tail.last.flatMap { $0.isDirect ? nil : $0.memory.count }
+    let doubled = (last ?? 2_048) * 2
     dropFlushed()
     tail.append(TailChunk(capacity: max(length, min(doubled, 64 << 10))))
   }
@@ -165,20 +254,26 @@ final class PartitionLog {
   /// The next bytes to write to a segment file.
   var unflushedChunk: TailChunk? { tail.first { $0.unflushed > 0 } }
 
-  /// `chunk` has been written to the last segment up to `end`, at the time `stamp` (µs).
-  func didFlush(_ chunk: TailChunk, upTo end: Int, stamp: UInt64) {
-    let segment = segments[segments.count - 1]
+  /// Where the unflushed part of `chunk` goes in `segment`.
+  func flushPosition(_ chunk: TailChunk, in segment: Segment) -> Int {
+    chunk.place.map { $0.position + chunk.flushed } ?? segment.size
+  }
+
+  /// `chunk` has been written to `segment` up to `end`, at the time `stamp` (µs).
+  func didFlush(_ chunk: TailChunk, to segment: Segment, upTo end: Int, stamp: UInt64) {
+    let start = flushPosition(chunk, in: segment) - chunk.flushed
     for (index, frame) in chunk.frames.enumerated()
     where frame.position >= chunk.flushed && frame.position < end {
       segment.index.note(
-        base: frame.base, time: frame.time,
-        position: segment.size + frame.position - chunk.flushed,
+        base: frame.base, time: frame.time, position: start + frame.position,
         length: chunk.frameEnd(index) - frame.position)
       segment.noteTime(frame.time, stamp: stamp)
       flushedEnd = frame.base + UInt64(frame.count)
       flushedTime = frame.time
+      flushedChain = chunk.checksum(index)
     }
-    segment.size += end - chunk.flushed
+    segment.size = start + end
+    if chunk.isDirect { segment.size = GroupWriter.roundedToBlock(segment.size) }
     unflushedBytes -= end - chunk.flushed
     chunk.flushed = end
     dropFlushed()
@@ -187,7 +282,7 @@ final class PartitionLog {
   /// Lets go of chunks that are in the segment files; a small last one stays for readers at the
   /// end.
   private func dropFlushed() {
-    while let chunk = tail.first, chunk.unflushed == 0,
+    while let chunk = tail.first, chunk.unflushed == 0, !chunk.isDirect || chunk.place != nil,
       tail.count > 1 || chunk.memory.count > Self.keptBytesMax
     {
       tail.removeFirst()

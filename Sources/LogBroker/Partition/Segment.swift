@@ -2,7 +2,9 @@
 final class Segment {
   let base: UInt64
   let path: String
-  /// Bytes written; every byte below is a whole frame's.
+  /// Names this use of the file, when frames are written to it directly; else 0.
+  let id: UInt64
+  /// Bytes written; every byte below is a whole frame's, or fills a block up.
   var size: Int
   /// Bytes that are durable.
   var syncedSize: Int
@@ -22,14 +24,27 @@ final class Segment {
   var writtenAt: UInt64 = 0
   /// Shorter than it was, or gone: nothing is added to it.
   var isDamaged = false
+  /// Header checksum of the frame before its first.
+  var chainBefore: UInt32 = 0
+  /// For direct writes, while it is open.
+  var directFile: (any LoopFile)?
+  /// The journal is about to know of it.
+  var isRecording = false
+  /// A checkpoint or the journal knows of it, durably.
+  var isRecorded = false
+  /// Its directory entry is durable.
+  var isNamed = false
 
-  init(base: UInt64, directory: String, size: Int) {
+  init(base: UInt64, directory: String, size: Int, id: UInt64 = 0) {
     self.base = base
+    self.id = id
     path = "\(directory)/\(Self.fileName(base: base))"
     self.size = size
     syncedSize = size
   }
 
+  /// Whether a checkpoint may name it though it is empty.
+  var isSettled: Bool { id != 0 && isRecorded && isNamed }
   /// Polls that read it at this moment.
   var readers = 0
   /// Its file is gone or has become another's.
@@ -65,9 +80,10 @@ struct SparseIndex {
   /// Bytes from the start of the file that have been looked at.
   private(set) var covered = 0
 
-  /// Takes note of a frame; one that does not begin where the last one ended is ignored.
+  /// Takes note of a frame; one that does not begin where the last one ended, or at the block
+  /// after, is ignored.
   mutating func note(base: UInt64, time: UInt64, position: Int, length: Int) {
-    guard position == covered else { return }
+    guard position >= covered, position - covered < LogLimits.blockBytes else { return }
     covered = position + length
     if let last = entries.last, position - last.position < LogLimits.indexIntervalBytes { return }
     entries.append(Entry(base: base, time: time, position: position))

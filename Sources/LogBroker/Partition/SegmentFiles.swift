@@ -2,6 +2,7 @@
 final class SegmentFiles {
   private let storage: any LoopStorage
   private var opened: [Segment] = []
+  private var openedDirect: [Segment] = []
   /// Files of deleted segments, to be used again. What stands in them is of no account: a segment
   /// is read up to its size only.
   private var recycled: [Int] = []
@@ -29,6 +30,25 @@ final class SegmentFiles {
     return file
   }
 
+  /// The segment's file for direct writes, for the next operation only.
+  func openDirect(_ segment: Segment) throws(StorageFailure) -> any LoopFile {
+    if let file = segment.directFile { return file }
+    if openedDirect.count >= LogLimits.openDirectFilesMax { closeDirect(openedDirect[0]) }
+    let isFresh = segment.isNew && !reuse(for: segment)
+    let file = try storage.openDirectFile(segment.path, isFresh ? .create : .write)
+    segment.isNew = false
+    segment.directFile = file
+    openedDirect.append(segment)
+    return file
+  }
+
+  /// Nothing is written to it directly for a while; operations under way go on.
+  func closeDirect(_ segment: Segment) {
+    openedDirect.removeAll { $0 === segment }
+    segment.directFile?.close()
+    segment.directFile = nil
+  }
+
   /// For writing behind the segment's end.
   func openForAppend(_ segment: Segment) throws(StorageFailure) -> any LoopFile {
     let file = try open(segment)
@@ -44,6 +64,7 @@ final class SegmentFiles {
     segment.isGone = true
     opened.removeAll { $0 === segment }
     close(segment)
+    closeDirect(segment)
     if recycle(segment) { return }
     try? storage.remove(segment.path)
   }
@@ -63,12 +84,13 @@ final class SegmentFiles {
 
   /// Makes the file of a new segment, of one that was deleted where there is one.
   private func create(_ segment: Segment) throws(StorageFailure) -> any LoopFile {
-    if let slot = recycled.popLast(),
-      (try? storage.rename(Self.recycledPath(slot), to: segment.path)) != nil
-    {
-      return try storage.openLoopFile(segment.path, .write)
-    }
-    return try storage.openLoopFile(segment.path, .create)
+    try storage.openLoopFile(segment.path, reuse(for: segment) ? .write : .create)
+  }
+
+  /// Gives a new segment the file of one that was deleted; false when there is none.
+  private func reuse(for segment: Segment) -> Bool {
+    guard let slot = recycled.popLast() else { return false }
+    return (try? storage.rename(Self.recycledPath(slot), to: segment.path)) != nil
   }
 
   static let recycledDirectory = "log/recycled"
@@ -78,6 +100,7 @@ final class SegmentFiles {
   func closeAll() {
     for segment in opened { close(segment) }
     opened = []
+    for segment in openedDirect { closeDirect(segment) }
   }
 
   /// A file with unsynced writes stays open, so that the sync hears of its write errors.

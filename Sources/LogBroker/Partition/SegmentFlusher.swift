@@ -8,8 +8,7 @@ final class SegmentFlusher {
   private let files: SegmentFiles
   private let limits: LogLimits
   private let metrics: LogMetrics
-  /// Directories that have got new entries since the last checkpoint.
-  private(set) var unsyncedDirectories: Set<String> = []
+  let directories: DirectorySyncs
   /// Hears that a segment has been filled.
   var onRoll: () -> Void = {}
   /// What is written now is stamped with this, µs.
@@ -22,15 +21,8 @@ final class SegmentFlusher {
     self.files = files
     self.limits = limits
     self.metrics = metrics
+    directories = DirectorySyncs(storage: storage)
   }
-
-  func takeUnsyncedDirectories() -> Set<String> {
-    defer { unsyncedDirectories = [] }
-    return unsyncedDirectories
-  }
-
-  /// The sync of `directories` did not happen.
-  func putBack(_ directories: Set<String>) { unsyncedDirectories.formUnion(directories) }
 
   /// Writes everything the partition has at this moment; `completion` may run inside the call when
   /// there is nothing to do.
@@ -58,9 +50,9 @@ final class SegmentFlusher {
     }
     let end = chunk.used
     let bytes = UnsafeRawBufferPointer(rebasing: chunk.memory[chunk.flushed..<end])
-    file.write(at: segment.size, bytes) { [self] result in
+    file.write(at: log.flushPosition(chunk, in: segment), bytes) { [self] result in
       if case .failure(let failure) = result { return fail(log, failure) }
-      log.didFlush(chunk, upTo: end, stamp: stamp())
+      log.didFlush(chunk, to: segment, upTo: end, stamp: stamp())
       metrics.flushes.add()
       metrics.flushedBytes.add(bytes.count)
       let done = log.flushWaiters.filter { $0.target <= log.flushedEnd }
@@ -81,22 +73,107 @@ final class SegmentFlusher {
   private func writableSegment(
     _ log: PartitionLog, _ chunk: TailChunk
   ) throws(StorageFailure) -> Segment {
+    if let placed = chunk.place?.segment {
+      if placed.isNew { try create(placed, of: log) }
+      return placed
+    }
     if let last = log.segments.last {
       if !log.isFull(last, limits, stamp: stamp()) { return last }
       last.isClosed = true
       onRoll()
     }
-    if log.segments.isEmpty {
-      try storage.makeDirectory(log.directory)
-      unsyncedDirectories.formUnion(["log", "log/\(log.target.topic.stream)"])
-      unsyncedDirectories.insert("log/\(log.target.topic.path)")
-    }
     let base = chunk.frames.first { $0.position >= chunk.flushed }!.base
     let segment = Segment(base: base, directory: log.directory, size: 0)
     segment.isNew = true
-    _ = try files.open(segment)
-    unsyncedDirectories.insert(log.directory)
+    segment.chainBefore = log.flushedChain
+    try create(segment, of: log)
     log.segments.append(segment)
     return segment
+  }
+
+  private func create(_ segment: Segment, of log: PartitionLog) throws(StorageFailure) {
+    try addDirectory(of: log)
+    _ = try files.open(segment)
+  }
+
+  private func addDirectory(of log: PartitionLog) throws(StorageFailure) {
+    directories.add(log.directory)
+    if log.hasDirectory { return }
+    try storage.makeDirectory(log.directory)
+    log.hasDirectory = true
+    directories.add("log")
+    directories.add("log/\(log.target.topic.stream)")
+    directories.add("log/\(log.target.topic.path)")
+  }
+
+  /// The last segment if `length` bytes may be written to it directly, or a new one for them and
+  /// what follows, which begins with offset `base` behind a frame with the header checksum `chain`.
+  /// All the partition has is in its segments.
+  func directSegment(
+    _ log: PartitionLog, end: Int, length: Int, base: UInt64, chain: UInt32, id: UInt64
+  ) throws(StorageFailure) -> Segment {
+    let bytesMax = log.settings.segmentBytes ?? limits.segmentBytesMax
+    if let last = log.segments.last {
+      if last.id != 0, !log.isFull(last, limits, stamp: stamp()),
+        (last.isRecording && end + length <= bytesMax) || (end == 0 && last.base == base)
+      {
+        return last
+      }
+      last.isClosed = true
+      onRoll()
+    }
+    let segment = Segment(base: base, directory: log.directory, size: 0, id: id)
+    segment.isNew = true
+    segment.chainBefore = chain
+    try addDirectory(of: log)
+    let file = try files.openDirect(segment)
+    try file.allocate(max(bytesMax, length))
+    log.segments.append(segment)
+    return segment
+  }
+}
+
+/// Directories with new entries, and who waits until those are durable.
+final class DirectorySyncs {
+  typealias Completion = (Result<Void, StorageFailure>) -> Void
+
+  private let storage: any LoopStorage
+  private var unsynced: Set<String> = []
+  private var waiters: [Completion] = []
+  private var isRunning = false
+
+  init(storage: any LoopStorage) { self.storage = storage }
+
+  /// `path` has got a new entry.
+  func add(_ path: String) { unsynced.insert(path) }
+
+  /// Makes all entries that were added before durable. May complete inside the call.
+  func sync(_ completion: @escaping Completion) {
+    waiters.append(completion)
+    if !isRunning { run() }
+  }
+
+  /// Those who ask meanwhile wait for the next run: what this one has taken is durable then, too.
+  private func run() {
+    guard !waiters.isEmpty else { return }
+    let waiting = waiters
+    let taken = unsynced
+    waiters = []
+    unsynced = []
+    isRunning = true
+    step(taken.sorted()[...]) { [self] result in
+      isRunning = false
+      if case .failure = result { unsynced.formUnion(taken) }
+      for waiter in waiting { waiter(result) }
+      if !isRunning { run() }
+    }
+  }
+
+  private func step(_ rest: ArraySlice<String>, _ completion: @escaping Completion) {
+    guard let directory = rest.first else { return completion(.success(())) }
+    storage.syncDirectory(directory) { [self] result in
+      guard case .success = result else { return completion(result) }
+      step(rest.dropFirst(), completion)
+    }
   }
 }

@@ -17,6 +17,8 @@ struct SegmentScan {
   /// Where the next part begins.
   private(set) var position: Int
   private(set) var collector: RecordCollector
+  /// The offset of the next frame; nil before the first.
+  private var expected: UInt64?
 
   /// Begins in `segment`, at or before the first record wanted.
   init(_ log: PartitionLog, _ segment: Segment, _ collector: RecordCollector) {
@@ -34,21 +36,24 @@ struct SegmentScan {
     let start = position
     var walk = FrameWalk(
       part.bytes.slice(0..<count), topic: log.topicNumber,
-      partition: UInt32(log.target.partition))
+      partition: UInt32(log.target.partition), origin: start, expected: expected)
     while !collector.isFull {
       switch walk.next() {
       case .frame(let frame):
         // Frames that are passed over too: a false offset or time would hide what is wanted.
         guard walk.isWhole(frame) else { return damaged("the frame here is not what was written") }
         segment.index.note(
-          base: frame.base, time: frame.time, position: position, length: frame.range.count)
+          base: frame.base, time: frame.time, position: start + frame.range.lowerBound,
+          length: frame.range.count)
         if let reason = take(frame, part) { return damaged(reason) }
         position = start + frame.range.upperBound
+        expected = walk.expected
       case .needs(let bytes):
         // What was read is not the whole of it; the segment's end never cuts a frame.
         if bytes > left { return damaged("the frame here is cut off") }
         return collector.records.isEmpty ? .more(bytes) : .enough
       case .end:
+        position = start + walk.at
         return collector.records.isEmpty ? .more(FrameHeader.length) : .enough
       case .damaged(let reason):
         return damaged(reason)

@@ -19,10 +19,28 @@ final class TailChunk {
   private(set) var used = 0
   /// Bytes that are in the segment file.
   var flushed = 0
+  /// Where recovery found that it belongs; nil while it is for the flusher to say.
+  var place: (segment: Segment, position: Int)?
+  /// Whose the memory is; nil when it is the chunk's own.
+  private let owner: AnyObject?
 
-  init(capacity: Int) { memory = .allocate(byteCount: capacity, alignment: 16) }
+  init(capacity: Int) {
+    memory = .allocate(byteCount: capacity, alignment: 16)
+    owner = nil
+  }
 
-  deinit { memory.deallocate() }
+  /// One frame, in memory of `owner`.
+  init(_ bytes: UnsafeMutableRawBufferPointer, _ frame: Frame, owner: AnyObject) {
+    memory = bytes
+    self.owner = owner
+    frames = [frame]
+    used = bytes.count
+  }
+
+  deinit { if owner == nil { memory.deallocate() } }
+
+  /// Written directly: nothing is added to it.
+  var isDirect: Bool { owner != nil }
 
   var room: Int { memory.count - used }
   var unflushed: Int { used - flushed }
@@ -36,6 +54,11 @@ final class TailChunk {
 
   func frameEnd(_ index: Int) -> Int {
     index + 1 < frames.count ? frames[index + 1].position : used
+  }
+
+  /// Header checksum of a frame.
+  func checksum(_ index: Int) -> UInt32 {
+    UnsafeRawBufferPointer(memory).littleEndian(at: frames[index].position + 60)
   }
 
   /// The first frame that is at or after `seek`; `frames.count` when there is none.

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// Files under one directory, by system calls that block.
@@ -173,6 +174,12 @@ final class DiskFile: StorageFile {
 
   func truncate(to size: Int) throws(StorageFailure) {
     if ftruncate(descriptor, off_t(size)) != 0 { throw StorageFailure(errno, "truncate", path) }
+  }
+
+  func allocate(_ size: Int) throws(StorageFailure) {
+    if kfm_fallocate(descriptor, UInt64(size)) != 0, errno != EOPNOTSUPP, errno != ENOSYS {
+      throw StorageFailure(errno, "allocate", path)
+    }
   }
 
   func sync() throws(StorageFailure) {

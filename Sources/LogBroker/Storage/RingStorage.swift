@@ -1,4 +1,6 @@
 package import Base
+import CLinux
+import Glibc
 package import UringIO
 
 /// Files under one directory; what is slow goes through an event loop's ring.
@@ -50,6 +52,20 @@ package final class RingStorage: LoopStorage {
     }
   }
 
+  package func openDirectFile(_ path: String, _ access: StorageAccess) throws(StorageFailure)
+    -> any LoopFile
+  {
+    let flags = access.flags | kfm_o_direct()
+    do throws(IOFailure) {
+      return RingFile(
+        try loop.openFile(path: disk.absolute(path), flags: flags, mode: 0o600), path, syncs)
+    } catch {
+      if error.code != EINVAL { throw StorageFailure(error.code, "open", path) }
+      // The file system cannot write past the page cache.
+      return try openLoopFile(path, access)
+    }
+  }
+
   package func syncDirectory(
     _ path: String, completion: @escaping (Result<Void, StorageFailure>) -> Void
   ) {
@@ -96,6 +112,7 @@ private final class RingFile: LoopFile {
   }
 
   func truncate(to size: Int) throws(StorageFailure) { try disk.truncate(to: size) }
+  func allocate(_ size: Int) throws(StorageFailure) { try disk.allocate(size) }
   func sync() throws(StorageFailure) { try disk.sync() }
   func close() { file.close() }
 

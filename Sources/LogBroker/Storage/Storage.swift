@@ -46,6 +46,8 @@ package protocol StorageFile: AnyObject {
   /// Writes all of `bytes`.
   func write(at offset: Int, _ bytes: UnsafeRawBufferPointer) throws(StorageFailure)
   func truncate(to size: Int) throws(StorageFailure)
+  /// Reserves room for `size` bytes and makes the file that long, where the file system can.
+  func allocate(_ size: Int) throws(StorageFailure)
   /// Makes what was written durable (fdatasync).
   func sync() throws(StorageFailure)
   /// Closes the file once operations in flight have completed.
@@ -99,6 +101,10 @@ package protocol Storage: AnyObject {
 /// What a running log needs.
 package protocol LoopStorage: Storage {
   func openLoopFile(_ path: String, _ access: StorageAccess) throws(StorageFailure)
+    -> any LoopFile
+  /// The same for writes past the page cache, where the file system can: whole blocks, from memory
+  /// that begins at one.
+  func openDirectFile(_ path: String, _ access: StorageAccess) throws(StorageFailure)
     -> any LoopFile
   func syncDirectory(
     _ path: String, completion: @escaping (Result<Void, StorageFailure>) -> Void)

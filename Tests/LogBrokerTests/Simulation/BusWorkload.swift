@@ -21,7 +21,10 @@ final class BusWorkload {
     limits.journalBytes = 64 << 10
     limits.groupBytesMax = 12 << 10
     limits.flushBytes = 2 << 10
-    limits.segmentBytesMax = 8 << 10
+    limits.segmentBytesMax = 20 << 10
+    limits.directBytesMin = 1_200
+    limits.directWindowBytes = 16 << 10
+    limits.directCheckpointBytes = 48 << 10
     return limits
   }
 

@@ -261,6 +261,13 @@ final class SimulatedDisk: LoopStorage {
     return SimulatedFile(self, inode, path)
   }
 
+  func openDirectFile(_ path: String, _ access: StorageAccess) throws(StorageFailure)
+    -> any LoopFile
+  {
+    let file = try openLoopFile(path, access)
+    return SimulatedFile(self, (file as! SimulatedFile).inode, path, isDirect: true)
+  }
+
   func makeDirectory(_ path: String) throws(StorageFailure) {
     _ = try enter("mkdir \(path)", isWrite: true, isSync: false)
     var partial = ""
@@ -430,6 +437,12 @@ final class SimulatedDisk: LoopStorage {
     return count
   }
 
+  fileprivate func allocate(_ inode: Inode, _ path: String, _ size: Int) throws(StorageFailure) {
+    _ = try enter("allocate \(path)", isWrite: true, isSync: false)
+    if isFull, size > inode.content.count { throw StorageFailure(.diskFull, "allocate \(path)") }
+    if size > inode.content.count { inode.setSize(size) }
+  }
+
   fileprivate func truncate(_ inode: Inode, to size: Int) throws(StorageFailure) {
     _ = try enter("truncate", isWrite: false, isSync: false)
     inode.setSize(size)
@@ -438,11 +451,16 @@ final class SimulatedDisk: LoopStorage {
 
 private final class SimulatedFile: LoopFile {
   private let disk: SimulatedDisk
-  private let inode: SimulatedDisk.Inode
+  let inode: SimulatedDisk.Inode
   private let path: String
+  /// Takes whole blocks from memory that begins at one.
+  private let isDirect: Bool
   private var isClosed = false
 
-  init(_ disk: SimulatedDisk, _ inode: SimulatedDisk.Inode, _ path: String) {
+  init(
+    _ disk: SimulatedDisk, _ inode: SimulatedDisk.Inode, _ path: String, isDirect: Bool = false
+  ) {
+    self.isDirect = isDirect
     self.disk = disk
     self.inode = inode
     self.path = path
@@ -467,6 +485,11 @@ private final class SimulatedFile: LoopFile {
   func truncate(to size: Int) throws(StorageFailure) {
     checkOpen()
     try disk.truncate(inode, to: size)
+  }
+
+  func allocate(_ size: Int) throws(StorageFailure) {
+    checkOpen()
+    try disk.allocate(inode, path, size)
   }
 
   func sync() throws(StorageFailure) {
@@ -495,6 +518,12 @@ private final class SimulatedFile: LoopFile {
     completion: @escaping (Result<Void, StorageFailure>) -> Void
   ) {
     checkOpen()
+    let block = LogLimits.blockBytes
+    precondition(
+      !isDirect
+        || (offset % block == 0 && bytes.count % block == 0
+          && Int(bitPattern: bytes.baseAddress) % block == 0),
+      "\(path): not a direct write")
     disk.perform(completion) { [inode, path] (disk) throws(StorageFailure) in
       try disk.write(inode, path, at: offset, bytes)
     }
@@ -508,7 +537,11 @@ private final class SimulatedFile: LoopFile {
     write(at: offset, bytes) { [self] result in
       if case .failure(let failure) = result { return completion(.failure(.write(failure))) }
       if disk.lies.contains(.commitsAreNotSynced) { return completion(.success(())) }
-      sync { completion($0.mapError { .sync($0) }) }
+      // The file may have been closed meanwhile: what is under way goes on.
+      disk.perform({ completion($0.mapError { .sync($0) }) }) {
+        [inode, path] (disk) throws(StorageFailure) in
+        try disk.sync(inode, path)
+      }
     }
   }
 

@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""What appending to the log costs, beside the same work in C on the same disk.
+
+    make bench-log [ROUNDS=9]
+
+Every round runs each side once, in turns, so that a busy machine is busy for all. Prints
+`name value bar pass|FAIL`: medians over the rounds with the interval they lie in (the middle half);
+a ratio is that of one round. A bar is met when the interval touches it. Python's standard library.
+"""
+import argparse, json, os, shutil, statistics, subprocess, sys, tempfile, threading, time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+FAILED = []
+
+
+def build(out):
+    out.mkdir(parents=True, exist_ok=True)
+    sources = [HERE / "append_floor.c", ROOT / "Sources/CLinux/crc32c.c"]
+    subprocess.run(["cc", "-O2", "-Wall", "-Werror", f"-I{ROOT}/Sources/CLinux/include", "-o", str(out / "append_floor"), *map(str, sources), "-luring", "-lxxhash", "-lpthread"], check=True)
+
+
+def run(command):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    if done.returncode: sys.exit(f"{' '.join(map(str, command))}\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def show(name, values, bar, least=True, unit="x"):
+    values = sorted(values)
+    middle = statistics.median(values)
+    low, high = values[len(values) // 4], values[-1 - len(values) // 4]
+    ok = bar is None or (high >= bar if least else low <= bar)
+    if not ok: FAILED.append(name)
+    print(f"{name:<58} {middle:>9.3f}{unit} [{low:.3f}, {high:.3f}]", "-" if bar is None else f"{'>=' if least else '<='} {bar}", "-" if bar is None else "pass" if ok else "FAIL", flush=True)
+
+
+class Bench:
+    def __init__(self, args, out, work):
+        self.args, self.out, self.work = args, out, work
+
+    def count(self, n): return max(2, int(n * self.args.scale))
+
+    def floor(self, mode, batches, messages, inflight, size=1024):
+        return run([self.out / "append_floor", mode, self.work, self.count(batches), messages, size, inflight])
+
+    def kfm(self, name, batches, messages, inflight=1, producers=1, partitions=1, size=1024, more=()):
+        return run([self.args.kfm, "bench", "append", "--dir", self.work / name, "--batches", self.count(batches), "--batch-bytes", messages * size, "--message-bytes", size, "--producers", producers, "--partitions", partitions, "--inflight", inflight, "--json", *more])
+
+    def big(self):
+        keep = ["--segment-bytes", 64 << 20, "--retention-bytes", 256 << 20]
+        for inflight in (1, 8):
+            rows = []
+            # What the first laps allocate is recycled afterwards, as in the floor.
+            self.kfm(f"big-{inflight}", 600, 1000, inflight, more=keep)
+            for _ in range(self.args.rounds):
+                rows.append((self.kfm(f"big-{inflight}", 500, 1000, inflight, more=keep), self.floor("best", 500, 1000, inflight), self.floor("grow", 150, 1000, inflight)))
+            label = f"append 1,000 x 1 KiB, {inflight} in flight"
+            show(f"{label}: MB/s", [k["mb_per_s"] for k, _, _ in rows], None, unit="")
+            show(f"{label}: MB/s of the best in C", [b["mb_per_s"] for _, b, _ in rows], None, unit="")
+            show(f"{label}: rate over the best in C", [k["mb_per_s"] / b["mb_per_s"] for k, b, _ in rows], 0.85)
+            show(f"{label}: CPU per MB over the best in C", [k["cpu_s_per_gb"] / b["cpu_s_per_gb"] for k, b, _ in rows], 1.1, least=False)
+            show(f"{label}: rate over a growing file", [k["mb_per_s"] / g["mb_per_s"] for k, _, g in rows], 2 if inflight == 8 else None)
+
+    def singles(self):
+        rows = []
+        for _ in range(self.args.rounds):
+            rows.append((self.kfm("one", 20_000, 1, producers=64), self.kfm("sixteen", 20_000, 1, producers=64, partitions=16), self.floor("grow", 400, 1, 1)))
+        show("single messages, 64 producers: messages/s", [a["batches_per_s"] for a, _, _ in rows], None, unit="")
+        show("single messages, 64 producers: over a growing file's", [a["batches_per_s"] / g["batches_per_s"] for a, _, g in rows], 5)
+        show("single messages on 16 partitions: over those on one", [s["batches_per_s"] / a["batches_per_s"] for a, s, _ in rows], 0.8)
+        show("single messages: acknowledgements per sync", [a["batches"] / max(1, a["fdatasyncs"]) for a, _, _ in rows], None, unit="")
+
+    def many(self):
+        rows, peak = [], 0
+        for index in range(max(1, self.args.rounds // 3)):
+            few = self.kfm("few", 60_000, 1, producers=64, partitions=16, size=200)
+            watch = Descriptors()
+            many = self.kfm("many", 60_000, 1, producers=64, partitions=10_000, size=200, more=())
+            peak = max(peak, watch.stop())
+            rows.append((many, few))
+        show("10,000 partitions, 200 B: rate over 16 partitions", [m["batches_per_s"] / f["batches_per_s"] for m, f in rows], 0.5)
+        if "ack_p999_us" in rows[0][0]:
+            show("10,000 partitions: p99.9 over p50", [m["ack_p999_us"] / m["ack_p50_us"] for m, _ in rows], 10, least=False)
+        show("10,000 partitions: descriptors", [peak], 1024, least=False, unit="")
+        began = time.time(); self.kfm("many", 0, 1, partitions=10_000, size=200, more=())
+        show("10,000 partitions: open and close", [time.time() - began], 5, least=False, unit=" s")
+        before = disk_bytes(self.work / "few")
+        done = self.kfm("few", 20_000, 1, producers=64, partitions=16, size=100)
+        show("disk bytes per single 100 B message", [(disk_bytes(self.work / "few") - before) / done["batches"]], None, unit="")
+
+
+class Descriptors:
+    """The most descriptors any `kfm` child has."""
+    def __init__(self):
+        self.most, self.over = 0, False
+        self.thread = threading.Thread(target=self.look, daemon=True); self.thread.start()
+
+    def look(self):
+        while not self.over:
+            for pid in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split():
+                try: self.most = max(self.most, len(os.listdir(f"/proc/{pid}/fd")))
+                except OSError: pass
+            time.sleep(0.02)
+
+    def stop(self):
+        self.over = True; self.thread.join(); return self.most
+
+
+def disk_bytes(directory):
+    return sum(f.stat().st_blocks * 512 for f in Path(directory).rglob("*") if f.is_file())
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--kfm", default=str(ROOT / ".build/release/kfm")); ap.add_argument("--rounds", type=int, default=9)
+    ap.add_argument("--scale", type=float, default=1.0, help="less than 1 for a quick look"); ap.add_argument("--dir", help="on the disk to measure")
+    ap.add_argument("--only", choices=["big", "singles", "many"])
+    args = ap.parse_args()
+    out = HERE.parent / "out"; build(out)
+    work = Path(tempfile.mkdtemp(prefix="kfm-bench-log-", dir=args.dir))
+    try:
+        bench = Bench(args, out, work)
+        for part in ("big", "singles", "many"):
+            if args.only in (None, part): getattr(bench, part)()
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    if FAILED and args.scale >= 1: sys.exit(f"not met: {', '.join(FAILED)}")
+
+
+main()

@@ -1,0 +1,162 @@
+// Distances by 8-bit codes: a group of rows against one query a call, four rows at a time with
+// the query's chunks shared. Sums are exact integers, so every kernel gives the same distances.
+#include "graph.h"
+
+// The same bits on every processor: no fused multiply-add may creep in.
+#pragma STDC FP_CONTRACT OFF
+
+CVX_INLINE float finish(const cvx_view *view, const cvx_query *query, uint32_t slot,
+                        int32_t sum) {
+  cvx_factor factor = view->factors[slot];
+  float product = query->scale * (float)(sum - query->offset);
+  return (factor.bias - factor.scale * product) + query->constant;
+}
+
+CVX_INLINE int32_t sum_portable(const uint8_t *row, const int8_t *query, size_t stride) {
+  int32_t sum = 0;
+  for (size_t at = 0; at < stride; at++) sum += (int32_t)row[at] * query[at];
+  return sum;
+}
+
+static void distances_baseline(const cvx_view *view, const cvx_query *query,
+                               const uint32_t *slots, uint32_t count, float *out) {
+  for (uint32_t at = 0; at < count; at++) {
+    int32_t sum = sum_portable(cvx_row(view, slots[at]), query->codes, view->stride);
+    out[at] = finish(view, query, slots[at], sum);
+  }
+}
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define AVX2 __attribute__((target("avx2")))
+#define VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
+
+// u8 · s8 pairs overflow the 16 bits of the one instruction made for them; widened, they cannot.
+AVX2 static int32_t sum_avx2(const uint8_t *row, const int8_t *query, size_t stride) {
+  __m256i sum0 = _mm256_setzero_si256(), sum1 = sum0;
+  for (size_t at = 0; at < stride; at += 32) {
+    __m256i r0 = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(row + at)));
+    __m256i q0 = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(query + at)));
+    __m256i r1 = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(row + at + 16)));
+    __m256i q1 = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(query + at + 16)));
+    sum0 = _mm256_add_epi32(sum0, _mm256_madd_epi16(r0, q0));
+    sum1 = _mm256_add_epi32(sum1, _mm256_madd_epi16(r1, q1));
+  }
+  sum0 = _mm256_add_epi32(sum0, sum1);
+  __m128i half =
+      _mm_add_epi32(_mm256_castsi256_si128(sum0), _mm256_extracti128_si256(sum0, 1));
+  half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4E));
+  half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xB1));
+  return _mm_cvtsi128_si32(half);
+}
+
+AVX2 static void distances_avx2(const cvx_view *view, const cvx_query *query,
+                                const uint32_t *slots, uint32_t count, float *out) {
+  for (uint32_t at = 0; at < count; at++) {
+    int32_t sum = sum_avx2(cvx_row(view, slots[at]), query->codes, view->stride);
+    out[at] = finish(view, query, slots[at], sum);
+  }
+}
+
+// The four sums of four accumulators.
+VNNI CVX_INLINE __m128i fold4(__m512i a, __m512i b, __m512i c, __m512i d) {
+  __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+  __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+  __m512i all = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+  __m256i half =
+      _mm256_add_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
+  return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+}
+
+VNNI CVX_INLINE __m512i step(__m512i sum, const uint8_t *row, __m512i query) {
+  return _mm512_dpbusd_epi32(sum, _mm512_loadu_si512(row), query);
+}
+
+// `chunks` is a constant where this is inlined for the usual widths, so that the loop unrolls and
+// the query stays in registers.
+VNNI CVX_INLINE void distances_vnni_of(const cvx_view *view, const cvx_query *query,
+                                       const uint32_t *slots, uint32_t count, float *out,
+                                       uint32_t chunks) {
+  const __m128i offset = _mm_set1_epi32(query->offset);
+  const __m128 scale = _mm_set1_ps(query->scale), constant = _mm_set1_ps(query->constant);
+  for (uint32_t at = 0; at < count; at += 4) {
+    uint32_t last = count - 1;
+    uint32_t s0 = slots[at], s1 = slots[at + 1 < last ? at + 1 : last];
+    uint32_t s2 = slots[at + 2 < last ? at + 2 : last], s3 = slots[at + 3 < last ? at + 3 : last];
+    const uint8_t *r0 = cvx_row(view, s0), *r1 = cvx_row(view, s1);
+    const uint8_t *r2 = cvx_row(view, s2), *r3 = cvx_row(view, s3);
+    __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
+    for (uint32_t chunk = 0; chunk < chunks; chunk++) {
+      __m512i q = _mm512_load_si512(query->codes + 64 * chunk);
+      a = step(a, r0 + 64 * chunk, q);
+      b = step(b, r1 + 64 * chunk, q);
+      c = step(c, r2 + 64 * chunk, q);
+      d = step(d, r3 + 64 * chunk, q);
+    }
+    const cvx_factor *f = view->factors;
+    __m128 f01 = _mm_loadh_pi(_mm_loadl_pi(_mm_setzero_ps(), (const __m64 *)&f[s0]),
+                              (const __m64 *)&f[s1]);
+    __m128 f23 = _mm_loadh_pi(_mm_loadl_pi(_mm_setzero_ps(), (const __m64 *)&f[s2]),
+                              (const __m64 *)&f[s3]);
+    __m128 scales = _mm_shuffle_ps(f01, f23, 0x88), biases = _mm_shuffle_ps(f01, f23, 0xDD);
+    __m128 sums = _mm_cvtepi32_ps(_mm_sub_epi32(fold4(a, b, c, d), offset));
+    __m128 products = _mm_mul_ps(scale, sums);
+    __m128 distances =
+        _mm_add_ps(_mm_sub_ps(biases, _mm_mul_ps(scales, products)), constant);
+    _mm_storeu_ps(out + at, distances);
+  }
+}
+
+// Writes up to three floats behind the last: `out` has room for CVX_GROUP + 4.
+VNNI static void distances_vnni(const cvx_view *view, const cvx_query *query,
+                                const uint32_t *slots, uint32_t count, float *out) {
+  if (count == 0) return;
+  switch (view->stride / 64) {
+    case 2: return distances_vnni_of(view, query, slots, count, out, 2);
+    case 4: return distances_vnni_of(view, query, slots, count, out, 4);
+    case 6: return distances_vnni_of(view, query, slots, count, out, 6);
+    case 8: return distances_vnni_of(view, query, slots, count, out, 8);
+    case 12: return distances_vnni_of(view, query, slots, count, out, 12);
+    case 16: return distances_vnni_of(view, query, slots, count, out, 16);
+    default: return distances_vnni_of(view, query, slots, count, out, view->stride / 64);
+  }
+}
+#endif
+
+cvx_distances_kernel cvx_distances = distances_baseline;
+
+static cvx_distances_kernel kernel_at(int level) {
+#if defined(__x86_64__)
+  if (level >= CVECTOR_AVX512_VNNI) return distances_vnni;
+  if (level >= CVECTOR_AVX2_FMA) return distances_avx2;
+#endif
+  (void)level;
+  return distances_baseline;
+}
+
+void cvx_choose_distances(int level) { cvx_distances = kernel_at(level); }
+
+// A distance with a bias and an offset of 0 is the sum, negated; below 2^24 a float holds it, and
+// what is above is taken off first, in two halves of the query.
+void cvx_code_sums(int level, const uint8_t *codes, size_t stride, uint32_t count,
+                   const int8_t *query, int32_t *sums) {
+  int8_t part[CVX_STRIDE_MAX] __attribute__((aligned(64)));
+  cvx_factor factors[CVX_GROUP];
+  uint32_t slots[CVX_GROUP];
+  float out[CVX_GROUP + 4];
+  cvx_view view = {.stride = (uint32_t)stride, .codes = (uint8_t *)(uintptr_t)codes,
+                   .factors = factors};
+  cvx_query parts = {.codes = part, .scale = -1};
+  for (uint32_t at = 0; at < count; at++) {
+    factors[at] = (cvx_factor){1, 0};
+    slots[at] = at;
+    sums[at] = 0;
+  }
+  for (size_t from = 0; from < stride; from += 512) {
+    memset(part, 0, stride);
+    memcpy(part + from, query + from, stride - from < 512 ? stride - from : 512);
+    kernel_at(level)(&view, &parts, slots, count, out);
+    for (uint32_t at = 0; at < count; at++) sums[at] += (int32_t)out[at];
+  }
+}

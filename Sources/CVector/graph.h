@@ -1,0 +1,125 @@
+// The graph of a vector index as flat arrays, and what the files of this target share about it.
+// Everything that a search touches is an array by slot; nothing in it is a pointer, so that a
+// section of a file can stand for an array as it is.
+#ifndef CVECTOR_GRAPH_H
+#define CVECTOR_GRAPH_H
+
+#include "cvector.h"
+
+#include <string.h>
+
+#define CVX_NONE UINT32_MAX
+/// The most edges of a list.
+#define CVX_DEGREE_MAX 256
+/// Rows a kernel is given at once.
+#define CVX_GROUP 64
+
+#define CVX_INLINE static inline __attribute__((always_inline))
+
+/// A row and its distance in one word that orders by distance, then by slot. Bit 32, the lowest
+/// of the distance, says that the row's edges were followed already.
+#define CVX_EXPANDED (1ull << 32)
+
+CVX_INLINE uint64_t cvx_key(float distance, uint32_t slot) {
+  uint32_t bits;
+  memcpy(&bits, &distance, 4);
+  bits = (bits & 0x80000000u) ? ~bits : bits | 0x80000000u;
+  return (uint64_t)(bits & ~1u) << 32 | slot;
+}
+
+CVX_INLINE float cvx_key_distance(uint64_t key) {
+  uint32_t bits = (uint32_t)(key >> 32) & ~1u;
+  bits = (bits & 0x80000000u) ? bits & 0x7FFFFFFFu : ~bits;
+  float distance;
+  memcpy(&distance, &bits, 4);
+  return distance;
+}
+
+CVX_INLINE uint32_t cvx_key_slot(uint64_t key) { return (uint32_t)key; }
+
+/// Edges change under readers: each word is read and written whole.
+CVX_INLINE uint32_t cvx_edge(const uint32_t *edge) {
+  return __atomic_load_n(edge, __ATOMIC_ACQUIRE);
+}
+
+CVX_INLINE void cvx_set_edge(uint32_t *edge, uint32_t slot) {
+  __atomic_store_n(edge, slot, __ATOMIC_RELEASE);
+}
+
+CVX_INLINE uint32_t cvx_degree(const cvx_view *view, uint32_t layer) {
+  return layer == 0 ? view->degree : view->upper_degree;
+}
+
+CVX_INLINE uint32_t cvx_level(const cvx_view *view, uint32_t slot) {
+  return view->levels[slot];
+}
+
+/// Where the list of `slot` begins; the caller knows that the slot reaches the layer.
+CVX_INLINE uint32_t *cvx_edges(const cvx_view *view, uint32_t slot, uint32_t layer) {
+  if (layer == 0) return view->edges + (size_t)slot * view->degree;
+  return view->upper_edges +
+         ((size_t)view->upper_starts[slot] + (layer - 1)) * view->upper_degree;
+}
+
+CVX_INLINE int cvx_is_live(const uint64_t *bits, uint32_t slot) {
+  return (__atomic_load_n(&bits[slot >> 6], __ATOMIC_RELAXED) >> (slot & 63)) & 1;
+}
+
+CVX_INLINE const uint8_t *cvx_row(const cvx_view *view, uint32_t slot) {
+  return view->codes + (size_t)slot * view->stride;
+}
+
+/// Distances of `count` rows (at most CVX_GROUP) from a query by their codes.
+typedef void (*cvx_distances_kernel)(const cvx_view *, const cvx_query *, const uint32_t *slots,
+                                     uint32_t count, float *out);
+
+/// The kernel of the processor at hand.
+extern cvx_distances_kernel cvx_distances;
+
+/// One row as a query, by its own codes.
+void cvx_query_of_row(const cvx_view *view, uint32_t slot, cvx_query *query);
+
+/// Of `count` candidates, nearest first, at most `limit` that point in different directions.
+uint32_t cvx_select(const cvx_view *view, cvx_scratch *scratch, const uint64_t *candidates,
+                    uint32_t count, uint32_t limit, uint32_t *chosen);
+
+/// The distance of a row by all its bits: what is returned.
+float cvx_exact(const cvx_view *view, const cvx_query *query, uint32_t slot);
+
+// Which kernels run at a level.
+void cvx_choose_distances(int level);
+void cvx_choose_exact(int level);
+
+// Scratch memory (scratch.c).
+void cvx_touch(cvx_scratch *scratch, const uint32_t *slots, uint32_t count);
+void cvx_reserve_pool(cvx_scratch *scratch, uint32_t capacity);
+void cvx_reserve_found(cvx_scratch *scratch, uint32_t capacity);
+void cvx_reserve_results(cvx_scratch *scratch, uint32_t capacity);
+cvx_answer *cvx_reserve_answers(cvx_scratch *scratch, uint32_t capacity);
+
+// Walks (walk.c).
+void cvx_prefetch(const cvx_view *view, const uint32_t *slots, uint32_t count);
+uint32_t cvx_insert(uint64_t *pool, uint32_t *count, uint32_t capacity, uint64_t key);
+uint32_t cvx_rerank(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
+                    const uint64_t *candidates, uint32_t count, uint32_t k, cvx_answer *answers);
+uint32_t cvx_reranked(uint32_t k);
+/// Leaves the nearest `wanted` of the allowed, live rows in `scratch->found`, by their codes.
+void cvx_scan_codes(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
+                    uint32_t count, const uint64_t *allow, uint32_t wanted);
+uint32_t cvx_collect(const cvx_view *view, cvx_scratch *scratch, uint32_t slot, uint32_t layer,
+                     uint32_t count, uint32_t *fresh);
+void cvx_mark(cvx_scratch *scratch, uint32_t slot);
+int cvx_walk_allowed(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
+                     uint32_t count, uint64_t start, uint32_t layer, uint32_t ef, uint32_t width,
+                     const uint64_t *allow, uint64_t limit, double share);
+uint32_t cvx_search_allowed(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
+                            uint32_t count, uint32_t entry, uint32_t k, uint32_t ef,
+                            const uint64_t *allow, cvx_answer *answers);
+void cvx_visit_begin(cvx_scratch *scratch, uint32_t count);
+void cvx_visit_end(cvx_scratch *scratch);
+uint64_t cvx_descend(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
+                     uint32_t count, uint32_t entry, uint32_t above);
+void cvx_walk(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch, uint32_t count,
+              uint64_t start, uint32_t layer, uint32_t ef);
+
+#endif

@@ -1,0 +1,75 @@
+#include "graph.h"
+
+/// Candidates compared by all their bits for k answers: more than k, since codes order near ties
+/// at random.
+uint32_t cvx_reranked(uint32_t k) { return k + (k / 2 < 16 ? 16 : k / 2); }
+
+static int is_before(cvx_answer a, cvx_answer b) {
+  return a.distance < b.distance || (a.distance == b.distance && a.slot < b.slot);
+}
+
+static void sort_answers(cvx_answer *answers, uint32_t count) {
+  for (uint32_t gap = count / 2; gap > 0; gap /= 2)
+    for (uint32_t at = gap; at < count; at++) {
+      cvx_answer moved = answers[at];
+      uint32_t to = at;
+      for (; to >= gap && is_before(moved, answers[to - gap]); to -= gap)
+        answers[to] = answers[to - gap];
+      answers[to] = moved;
+    }
+}
+
+static void prefetch_exact(const cvx_view *view, uint32_t slot) {
+  if (!view->residuals) return;
+  const int8_t *row = view->residuals + (size_t)slot * view->stride;
+  for (uint32_t at = 0; at < view->stride; at += 64) __builtin_prefetch(row + at);
+}
+
+// The k nearest of sorted candidates by all their bits.
+uint32_t cvx_rerank(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
+                    const uint64_t *candidates, uint32_t count, uint32_t k,
+                    cvx_answer *answers) {
+  uint32_t wanted = cvx_reranked(k) < count ? cvx_reranked(k) : count;
+  cvx_answer *all = cvx_reserve_answers(scratch, wanted);
+  for (uint32_t at = 0; at < wanted && at < 16; at++)
+    prefetch_exact(view, cvx_key_slot(candidates[at]));
+  for (uint32_t at = 0; at < wanted; at++) {
+    if (at + 16 < wanted) prefetch_exact(view, cvx_key_slot(candidates[at + 16]));
+    uint32_t slot = cvx_key_slot(candidates[at]);
+    all[at] = (cvx_answer){slot, cvx_exact(view, query, slot)};
+  }
+  sort_answers(all, wanted);
+  uint32_t found = wanted < k ? wanted : k;
+  memcpy(answers, all, found * sizeof(cvx_answer));
+  return found;
+}
+
+uint32_t cvx_search(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
+                    uint32_t k, uint32_t ef, const uint64_t *allow, uint32_t count,
+                    cvx_answer *answers) {
+  uint32_t live = cvx_live_count(view);
+  if (count == 0 || live == 0) return 0;
+  uint32_t entry = cvx_entry(view);
+  if (entry >= count) return 0;
+  if (ef >= count) return cvx_scan(view, scratch, query, count, allow, k, answers);
+  if (allow || live < count)
+    return cvx_search_allowed(view, scratch, query, count, entry, k, ef, allow, answers);
+  uint64_t start = cvx_descend(view, query, scratch, count, entry, 0);
+  cvx_walk(view, query, scratch, count, start, 0, ef);
+  if (scratch->pool_count < k && scratch->pool_count < count)
+    return cvx_scan(view, scratch, query, count, 0, k, answers);
+  return cvx_rerank(view, scratch, query, scratch->pool, scratch->pool_count, k, answers);
+}
+
+uint32_t cvx_find(const cvx_view *view, cvx_scratch *scratch, uint32_t k, uint32_t ef,
+                  const uint64_t *allow, uint32_t count) {
+  if (cvx_live_count(view) == 0) return 0;
+  cvx_query query;
+  cvx_prepare(view, scratch, scratch->query_exact, &query);
+  cvx_reserve_results(scratch, k + 1);
+  cvx_answer *answers = cvx_reserve_answers(scratch, cvx_reranked(k) + k) + cvx_reranked(k);
+  uint32_t found = cvx_search(view, scratch, &query, k, ef, allow, count, answers);
+  for (uint32_t at = 0; at < found; at++)
+    scratch->results[at] = (cvx_result){view->ids[answers[at].slot], answers[at].distance};
+  return found;
+}

@@ -1,0 +1,80 @@
+import CVector
+
+extension GraphStore {
+  /// Removed slots are swept when they are more than one in so many, and more than `sweepMin`.
+  private static let sweepShare = 16
+  private static let sweepMin = 64
+  /// Lists looked at for each change while a sweep is under way: a few milliseconds at most.
+  private static let sweepStep = 1024
+
+  /// Takes the row of `id` out of all answers. Whether there was one.
+  func remove(_ id: UInt64) -> Bool {
+    guard let slot = unbind(id) else { return false }
+    pending.append(slot)
+    return true
+  }
+
+  /// Removed rows whose memory is not in use again.
+  var tombstones: Int { count - liveCount }
+
+  /// A part of the work that removed rows leave behind; called with every change.
+  func tidy(readers: OpaquePointer, scratch: InsertScratch) {
+    release(readers: readers)
+    if sweep == nil, pending.count > max(Self.sweepMin, count / Self.sweepShare) { beginSweep() }
+    stepSweep(Self.sweepStep, readers: readers, scratch: scratch)
+  }
+
+  /// Completes a sweep that is under way, so that what a file holds does not depend on it.
+  func finishSweep(readers: OpaquePointer, scratch: InsertScratch) {
+    stepSweep(.max, readers: readers, scratch: scratch)
+    release(readers: readers)
+  }
+
+  private func beginSweep() {
+    var dead = [UInt64](repeating: 0, count: capacityWords)
+    for slot in pending { dead[Int(slot >> 6)] |= 1 << UInt64(slot & 63) }
+    sweep = Sweep(dead: dead, slots: pending.sorted(by: >))
+    pending = []
+    replaceEntry()
+  }
+
+  private var capacityWords: Int { count / 64 + 1 }
+
+  /// A removed entry point hands over to the live row that reaches highest.
+  private func replaceEntry() {
+    guard !isLive(entry), liveCount > 0 else { return }
+    var best: UInt32?
+    for slot in 0..<UInt32(count) where isLive(slot) {
+      if best.map({ level(slot) > level($0) }) ?? true { best = slot }
+    }
+    if let best { cvx_set_head(view, UInt32(count), best) }
+  }
+
+  private func stepSweep(_ lists: Int, readers: OpaquePointer, scratch: InsertScratch) {
+    guard let current = sweep else { return }
+    // Slots that came later were connected to live rows only.
+    let end = min(current.dead.count * 64, count)
+    let known = UInt32(count)
+    let last = lists > end - current.next ? end : current.next + lists
+    current.dead.withUnsafeBufferPointer { dead in
+      for slot in current.next..<last where isLive(UInt32(slot)) {
+        cvx_repair(view, scratch.memory, UInt32(slot), dead.baseAddress!, UInt32(end), known)
+      }
+    }
+    sweep?.next = last
+    guard last == end else { return }
+    sweep = nil
+    limbo.append((cvx_readers_advance(readers), current.slots))
+    release(readers: readers)
+  }
+
+  /// Hands slots that no reader can hold any more to the next rows.
+  private func release(readers: OpaquePointer) {
+    guard !limbo.isEmpty else { return }
+    let oldest = cvx_readers_oldest(readers)
+    while let first = limbo.first, first.epoch < oldest {
+      free = first.slots + free
+      limbo.removeFirst()
+    }
+  }
+}

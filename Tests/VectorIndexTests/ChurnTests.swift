@@ -1,0 +1,113 @@
+import Base
+import Testing
+import VectorIndex
+
+// Contract: the number of threads changes no byte of the file; rows that come and go leave an index
+// that answers like a fresh one, in no more slots; removed rows are never returned, not while
+// others read; scalars of every kind are the same rows. Cannot disprove: speed.
+
+@Suite struct ChurnTests {
+  private let directory = TemporaryDirectory()
+  private static let dimension = 32
+
+  private static func flat(_ rows: [[Float]]) -> [Float] { rows.flatMap { $0 } }
+
+  @Test(arguments: Metric.allCases) func threadsChangeNothing(_ metric: Metric) throws {
+    let rows = Self.flat(VectorSets.clustered(VectorSets.rows, Self.dimension, seed: 31))
+    let ids = (0..<UInt64(VectorSets.rows)).map { $0 * 3 }
+    for threads in [1, 2, 3] {
+      let index = try VectorIndex(options: .init(dimension: Self.dimension, metric: metric))
+      try index.add(rows: rows.span, ids: ids.span, threads: threads)
+      #expect(index.brokenInvariant() == nil)
+      try index.save(to: directory.file("\(threads)"))
+    }
+    #expect(directory.bytes("1") == directory.bytes("2"))
+    #expect(directory.bytes("1") == directory.bytes("3"))
+  }
+
+  @Test func fiveRoundsOfRemovalAndAddition() throws {
+    let count = VectorSets.rows
+    var rows = VectorSets.clustered(count, Self.dimension, seed: 32)
+    let index = try VectorSets.index(rows, .init(dimension: Self.dimension, metric: .l2))
+    let random = SeededRandom(seed: 33)
+    for round in 0..<5 {
+      let others = VectorSets.clustered(count / 5, Self.dimension, seed: UInt64(40 + round))
+      // Scattered rows, then a block of neighbours in number.
+      let start = Int(random.next(below: UInt64(count)))
+      let changed = (0..<count / 5).map { round % 2 == 0 ? $0 * 5 + round : (start + $0) % count }
+      for id in changed { #expect(index.remove(id: UInt64(id))) }
+      #expect(index.count == count - changed.count)
+      for (place, id) in changed.enumerated() {
+        rows[id] = others[place]
+        try index.add(others[place], id: UInt64(id))
+      }
+      #expect(index.brokenInvariant() == nil)
+    }
+    #expect(index.count == count)
+    #expect(index.tombstoneCount < count / 2)
+    let exact = try ExactIndex(dimension: Self.dimension, metric: .l2)
+    for (id, row) in rows.enumerated() { try exact.add(row, id: UInt64(id)) }
+    let fresh = try VectorSets.index(rows, .init(dimension: Self.dimension, metric: .l2))
+    var (recall, freshRecall) = (0.0, 0.0)
+    for query in VectorSets.clustered(100, Self.dimension, seed: 50) {
+      let truth = try exact.search(query, k: 10)
+      recall += VectorSets.recall(try index.search(query, k: 10, ef: 32), truth: truth)
+      freshRecall += VectorSets.recall(try fresh.search(query, k: 10, ef: 32), truth: truth)
+    }
+    #expect(recall >= freshRecall - 1.5, "\(recall) of 100, fresh \(freshRecall)")
+  }
+
+  @Test func scalarsOfEveryKind() throws {
+    let bytes = (0..<40).map { row in (0..<8).map { UInt8((row * 31 + $0 * 17) % 251) } }
+    let index = try VectorIndex(options: .init(dimension: 8, metric: .l2))
+    for (id, row) in bytes.enumerated() { try index.add(row.span, id: UInt64(id)) }
+    for (id, row) in bytes.enumerated() {
+      let halves = row.map { Float16($0) }
+      #expect(try index.search(row.span, k: 1).map(\.id) == [UInt64(id)])
+      #expect(try index.search(halves.span, k: 1).map(\.id) == [UInt64(id)])
+    }
+    let signed: [Int8] = [-128, 127, 0, 1, 2, 3, 4, 5]
+    try index.add(signed.span, id: 99)
+    #expect(try index.search(signed.span, k: 1).map(\.id) == [99])
+  }
+
+  @Test func bitmapsAndPredicatesAgree() throws {
+    let count = VectorSets.rows
+    let rows = VectorSets.clustered(count, Self.dimension, seed: 34)
+    let index = try VectorSets.index(rows, .init(dimension: Self.dimension, metric: .cosine))
+    for removed in stride(from: 0, to: count, by: 11) { index.remove(id: UInt64(removed)) }
+    for keep in [1, 2, 3, 10, 100, count] {
+      let ids = (0..<UInt64(count)).filter { $0 % UInt64(keep) == 0 }
+      let bitmap = IDBitmap(ids, bound: count)
+      let left = ids.count { $0 % 11 != 0 }
+      for query in rows.prefix(10) {
+        let first = try index.search(query, k: 20, filter: .allowing(bitmap))
+        let second = try index.search(
+          query, k: 20, filter: .matching { $0 % UInt64(keep) == 0 })
+        #expect(first == second)
+        #expect(first.count == min(20, left))
+        #expect(first.allSatisfy { bitmap.contains($0.id) && $0.id % 11 != 0 })
+      }
+    }
+  }
+
+  @Test func batchesAnswerLikeSingleCalls() throws {
+    let rows = VectorSets.clustered(500, Self.dimension, seed: 35)
+    let index = try VectorSets.index(rows, .init(dimension: Self.dimension, metric: .cosine))
+    let queries = Array(rows.prefix(33))
+    let flat = Self.flat(queries)
+    for threads in [1, 2] {
+      var results = [Neighbour](repeating: Neighbour(id: 0, distance: 0), count: 33 * 5)
+      var counts = [Int](repeating: 0, count: 33)
+      var resultSpan = results.mutableSpan
+      var countSpan = counts.mutableSpan
+      try index.search(
+        batch: flat.span, k: 5, threads: threads, into: &resultSpan, counts: &countSpan)
+      for (number, query) in queries.enumerated() {
+        let single = try index.search(query, k: 5)
+        #expect(counts[number] == single.count)
+        #expect(Array(results[number * 5..<number * 5 + single.count]) == single)
+      }
+    }
+  }
+}
