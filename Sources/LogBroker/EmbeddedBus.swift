@@ -119,7 +119,8 @@ package final class EmbeddedBus: MessageBus {
 
   /// Appends `batch`, which holds at least one message, to one partition; `completion` gets the
   /// offset of its first once it is durable. In order with `append`. The batch is the log's from
-  /// here on. Topics with a deduplication window refuse it. What is large (`LogLimits.directBytesMin`) is written once, straight to its segment.
+  /// here on. Topics with a deduplication window refuse it. What is large
+  /// (`LogLimits.directBytesMin`) is written once, straight to its segment.
   package func publish(
     _ batch: OutgoingBatch, to target: TopicPartition,
     completion: @escaping (Result<UInt64, BusError>) -> Void

@@ -1,6 +1,6 @@
-// Contract: members of a group on the bus read each partition of its topic once; an offset stored by
-// an old generation, a stranger or another's member is refused and changes nothing; a session's end
-// is a leave; generations of another process are never taken for this one's.
+// Contract: members of a group on the bus read each partition of its topic once; an offset stored
+// by an old generation, a stranger or another's member is refused and changes nothing; a session's
+// end is a leave; generations of another process are never taken for this one's.
 
 import Base
 import Events

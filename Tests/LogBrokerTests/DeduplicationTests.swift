@@ -1,6 +1,7 @@
 // Contract: on a topic with a window, a message id is appended once in it: repeats get the first
-// one's offset, in one append, in one commit, later, and after a close, a kill or a power loss; after
-// a failed append it may be sent again; outside the window, and on other topics, nothing is dropped.
+// one's offset, in one append, in one commit, later, and after a close, a kill or a power loss;
+// after a failed append it may be sent again; outside the window, and on other topics, nothing is
+// dropped.
 
 import Base
 import Events

@@ -1,6 +1,6 @@
 // Contract: verify names every damage with its place and nothing else; a repair moves damaged files
-// aside, keeps every batch that is whole, and says exactly which offsets are lost; afterwards the log
-// opens, is whole, skips what is lost and takes records; what is whole is not touched.
+// aside, keeps every batch that is whole, and says exactly which offsets are lost; afterwards the
+// log opens, is whole, skips what is lost and takes records; what is whole is not touched.
 
 import Base
 import Events

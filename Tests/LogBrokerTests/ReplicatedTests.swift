@@ -1,6 +1,7 @@
-// Contract: what a `replicated` topic acknowledges survives a kill without a gap, and is synced within
-// half a second; a power loss may take it, but no offset is given out twice and what is skipped is
-// said; persisted topics beside it keep every promise; the operator's floor overrules a topic.
+// Contract: what a `replicated` topic acknowledges survives a kill without a gap, and is synced
+// within half a second; a power loss may take it, but no offset is given out twice and what is
+// skipped is said; persisted topics beside it keep every promise; the operator's floor overrules a
+// topic.
 
 import Base
 import Events

@@ -166,9 +166,10 @@ struct LogCommand: Command {
         output.line(JSON.object(line).text)
         continue
       }
-      let lost = loss.offsets.map { "\($0.lowerBound)–\($0.upperBound - 1)" }
+      let ranges = loss.offsets.map { "\($0.lowerBound)–\($0.upperBound - 1)" }
+      let lost = ranges.isEmpty ? "none" : ranges.joined(separator: ", ")
       output.line(
-        "\(Self.name(loss.target)): lost offsets \(lost.isEmpty ? "none" : lost.joined(separator: ", "))"
+        "\(Self.name(loss.target)): lost offsets \(lost)"
           + loss.movedTo.map { "; the damaged file is \($0)" }.joined())
     }
     if losses.isEmpty, !isJSON { output.line("nothing is damaged") }

@@ -28,7 +28,8 @@ final class Checkpointer {
   typealias Completion = (Result<Void, CommitFailure>) -> Void
 
   /// Everything committed so far goes to the segments; then journals up to `generation` may be
-  /// released. After one that `isFinal` nothing is written any more. `offsets` gives the consumer groups' offsets as they are then.
+  /// released. After one that `isFinal` nothing is written any more. `offsets` gives the consumer
+  /// groups' offsets as they are then.
   func run(
     releasing generation: UInt64, isFinal: Bool, offsets: @escaping () -> GroupOffsets,
     clock: @escaping () -> ClockGuard.Anchor?,

@@ -2,8 +2,8 @@ import Base
 import Events
 import Iggy
 
-/// Reads a whole data directory and says what is in it: every batch's checksums, every offset. Needs
-/// no lock and writes nothing; beside a running node what is written meanwhile may be missed.
+/// Reads a whole data directory and says what is in it: every batch's checksums, every offset.
+/// Needs no lock and writes nothing; beside a running node what is written meanwhile may be missed.
 package struct LogInspector {
   let storage: any Storage
   let dataDirectory: String

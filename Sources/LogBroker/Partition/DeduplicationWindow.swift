@@ -3,8 +3,8 @@ import Events
 
 /// The message ids that a partition has taken lately, and where their records are. Sans I/O.
 ///
-/// What a commit group is about to write is staged: it counts for the group's other entries, and for
-/// good once the group is durable.
+/// What a commit group is about to write is staged: it counts for the group's other entries, and
+/// for good once the group is durable.
 struct DeduplicationWindow {
   private struct Taken {
     var id: UInt128
@@ -31,8 +31,8 @@ struct DeduplicationWindow {
 
   var count: Int { order.count - head }
 
-  /// Takes the records that are new, of which the first will have the offset `base`. `first` is where
-  /// the first record of all is, or will be.
+  /// Takes the records that are new, of which the first will have the offset `base`. `first` is
+  /// where the first record of all is, or will be.
   mutating func stage(
     _ records: [BusRecord], base: UInt64
   ) -> (fresh: [BusRecord], first: UInt64) {

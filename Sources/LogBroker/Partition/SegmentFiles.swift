@@ -3,8 +3,8 @@ final class SegmentFiles {
   private let storage: any LoopStorage
   private var opened: [Segment] = []
   private var openedDirect: [Segment] = []
-  /// Files of deleted segments, to be used again. What stands in them is of no account: a segment is
-  /// read up to its size only.
+  /// Files of deleted segments, to be used again. What stands in them is of no account: a segment
+  /// is read up to its size only.
   private var recycled: [Int] = []
   private let recycledMax: Int
 
