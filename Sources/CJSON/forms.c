@@ -77,6 +77,33 @@ int cjson_is_ulid(const void *text) {
   return (wrong == 0) & (bytes[0] <= '7');
 }
 
+int cjson_is_plain_ulid(const void *text) {
+  const uint8_t *at = text;
+  uint8_t lower = 0;
+  for (int index = 0; index < 26; index++) lower |= at[index] > 'Z';
+  return !lower && cjson_is_ulid(text);
+}
+
+int cjson_is_hex32(const void *text) {
+  const uint8_t *at = text;
+  uint8_t wrong = 0;
+  for (int index = 0; index < 32; index++)
+    wrong |= (is_digit(at[index]) | ((uint8_t)(at[index] - 'a') <= 5)) ^ 1;
+  return wrong == 0;
+}
+
+int cjson_is_time27(const void *text) {
+  static const char form[33] = "0000-00-00T00:00:00.000000Z00000";
+  uint8_t bytes[32], wrong = 0;
+  memset(bytes, '0', sizeof bytes);
+  memcpy(bytes, text, 27);
+  for (int index = 0; index < 32; index++) {
+    uint8_t byte = bytes[index], want = (uint8_t)form[index];
+    wrong |= ((byte == want) | ((want == '0') & is_digit(byte))) ^ 1;
+  }
+  return wrong == 0;
+}
+
 int cjson_is_word(const void *text, size_t length, const char *others) {
   const uint8_t *at = text;
   for (size_t index = 0; index < length; index++) {

@@ -24,7 +24,10 @@ package enum Envelope {
     let count = try checkFields(bytes, &found)
     // Each name of the envelope once, and no other name at all: nothing more can be wrong.
     guard count != found.named || found.others != 0 else { return }
-    try checkNames(bytes, isRepeated: count != found.named)
+    let isRepeated = count != found.named
+    let backslash = Int32(UInt8(ascii: "\\"))
+    guard isRepeated || memchr(bytes.baseAddress!, backslash, bytes.count) != nil else { return }
+    try checkNames(bytes, isRepeated: isRepeated)
   }
 
   /// Whether `validate` takes the bytes.

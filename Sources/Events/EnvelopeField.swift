@@ -42,12 +42,12 @@ enum EnvelopeField: UInt8, CaseIterable {
     let value = EnvelopeValue(bytes: bytes, range: range)
     return switch self {
     case .payload: true
-    case .eventID, .causationID: value.has("oBBBBBBBBBBBBBBBBBBBBBBBBB")
+    case .eventID, .causationID: value.isULID
     case .type: value.isTypeName
     case .specVersion: value.isVersion
     case .timestamp, .expiresAt: value.isTimestamp
-    case .traceID: value.has("hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh") && !value.isAllZeros
-    case .ownerClaim: value.has("hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh")
+    case .traceID: value.isHex32 && !value.isAllZeros
+    case .ownerClaim: value.isHex32
     case .traceparent: value.has("hh-hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh-hhhhhhhhhhhhhhhh-hh")
     case .sessionID: value.isSessionID
     case .tenantID: value.isText(of: 1...128)

@@ -21,9 +21,17 @@ struct EnvelopeValue {
   func has(_ form: StaticString) -> Bool {
     guard isString, range.count == form.utf8CodeUnitCount + 2 else { return false }
     let pattern = UnsafeRawPointer(form.utf8Start).assumingMemoryBound(to: CChar.self)
-    let start = bytes.baseAddress! + range.lowerBound + 1
     return cjson_has_form(start, range.count - 2, pattern, form.utf8CodeUnitCount) == 1
   }
+
+  @inline(__always)
+  private var start: UnsafeRawPointer { bytes.baseAddress! + range.lowerBound + 1 }
+
+  @inline(__always)
+  var isULID: Bool { isString && range.count == 28 && cjson_is_plain_ulid(start) == 1 }
+
+  @inline(__always)
+  var isHex32: Bool { isString && range.count == 34 && cjson_is_hex32(start) == 1 }
 
   var isAllZeros: Bool { inside.allSatisfy { $0 == UInt8(ascii: "0") } }
 
@@ -59,7 +67,7 @@ struct EnvelopeValue {
 
   /// `YYYY-MM-DDThh:mm:ss.uuuuuuZ`, on a day that there is.
   var isTimestamp: Bool {
-    guard has("0000-00-00T00:00:00.000000Z") else { return false }
+    guard isString, range.count == 29, cjson_is_time27(start) == 1 else { return false }
     let text = inside
     func two(_ at: Int) -> Int { Int(text[at] - 0x30) * 10 + Int(text[at + 1] - 0x30) }
     let (year, month, day) = (two(0) * 100 + two(2), two(5), two(8))

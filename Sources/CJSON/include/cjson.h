@@ -104,6 +104,12 @@ int cjson_ulid(const void *text, uint64_t *high, uint64_t *low);
 /// upper case; every other byte stands for itself. At most 64 bytes.
 int cjson_has_form(const void *text, size_t length, const char *form, size_t form_length);
 
+/// The most frequent forms: a ULID in upper case (26 bytes), 32 lower-case hexadecimal digits, and
+/// `0000-00-00T00:00:00.000000Z` (27 bytes).
+int cjson_is_plain_ulid(const void *text);
+int cjson_is_hex32(const void *text);
+int cjson_is_time27(const void *text);
+
 /// Whether every byte is a letter, a digit or one of the others.
 int cjson_is_word(const void *text, size_t length, const char *others);
 
