@@ -3,9 +3,12 @@
 
 /// What a row of a walk costs beside one of a scan, which goes through memory in order and keeps
 /// no lists.
-#define WALK_COST 3
+#define WALK_COST 4
 /// Rows a walk looks at before it asks whether allowed ones come as often as they should.
 #define SAMPLE 256
+/// Of the share of all rows that is allowed, how much of it a walk must meet where it walks: below,
+/// the allowed rows lie elsewhere, and a scan finds them sooner.
+#define PASS_SHARE 0.7
 
 CVX_INLINE uint64_t allowed_word(const cvx_view *view, const uint64_t *allow, uint32_t word,
                                  uint32_t count) {
@@ -103,7 +106,7 @@ int cvx_walk_allowed(const cvx_view *view, const cvx_query *query, cvx_scratch *
       }
     }
     seen += found;
-    if (seen > limit || (seen > SAMPLE && (double)passed < 0.4 * share * (double)seen)) {
+    if (seen > limit || (seen > SAMPLE && (double)passed < PASS_SHARE * share * (double)seen)) {
       is_complete = 0;
       break;
     }
@@ -125,7 +128,7 @@ uint32_t cvx_search_allowed(const cvx_view *view, cvx_scratch *scratch, const cv
   double share = (double)allowed / (double)count;
   // Rows that a walk looks at: as many as fill the list of the allowed, and their neighbours.
   double expected = ((double)ef / share + 64) * view->degree / 2;
-  if (expected * WALK_COST < (double)allowed * 2) {
+  if (expected * WALK_COST < (double)allowed) {
     double roomy = 1.5 * (double)ef / share + 32;
     uint32_t width = roomy < (double)count ? (uint32_t)roomy : count;
     uint64_t start = cvx_descend(view, query, scratch, count, entry, 0);
