@@ -31,6 +31,10 @@ lint: format-lint ## Formatting and house rules (module order, lengths, banned c
 	@scripts/build.sh --tests
 	@env -u SWIFT_DETERMINISTIC_HASHING swift test -c release --skip-build --disable-xctest --filter '^ArchitectureTests\.'
 
+.PHONY: sanitize
+sanitize: ## The event loop's tests under the thread and address sanitizers
+	@scripts/sanitize.sh
+
 .PHONY: format-lint
 format-lint:
 	@swift format lint --strict --parallel --recursive $(swift_files)
@@ -56,6 +60,10 @@ install: build ## Install kfm and the sample packs under PREFIX (/usr/local)
 	install -d $(DESTDIR)$(PREFIX)/share/kfm/personalities
 	cp -R --no-preserve=ownership personalities/. $(DESTDIR)$(PREFIX)/share/kfm/personalities/
 
+.PHONY: prove
+prove: ## Prove what the log promises, in full; takes hours (ROUNDS, SEED)
+	@scripts/prove.sh
+
 .PHONY: bench-turn
 bench-turn: build ## Measure what a turn costs, beside a minimal C relay
 	@Benchmarks/bench-turn.sh
@@ -63,6 +71,10 @@ bench-turn: build ## Measure what a turn costs, beside a minimal C relay
 .PHONY: bench-vec
 bench-vec: build ## Measure the vector index beside other libraries from PyPI
 	@Benchmarks/bench-vec.sh $(if $(ROUNDS),--rounds $(ROUNDS))
+
+.PHONY: bench-ring
+bench-ring: build ## Measure sockets, TLS and wake-ups of the loop, beside the same in C
+	@Benchmarks/bench-ring.sh
 
 .PHONY: flame
 flame: build ## Record the node under load and draw perf/out/flame.svg

@@ -35,18 +35,20 @@ let package = Package(
     .target(name: "CLinux"),
     .target(name: "CURing", linkerSettings: [.linkedLibrary("uring")]),
     .target(name: "CCurl"),
-    .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("crypto")]),
+    .target(
+      name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
     .target(name: "CToml", linkerSettings: [.linkedLibrary("stdc++")]),
     .target(name: "CVector"),
+    .target(name: "CJSON"),
     .systemLibrary(name: "CYAML"),
     .systemLibrary(name: "CXXHash"),
     // L1
-    module("Base", uses: ["CLinux", "COpenSSL", "CXXHash"]),
+    module("Base", uses: ["CLinux", "COpenSSL", "CXXHash", "CJSON"]),
     // L2
-    module("Events", uses: ["Base"], exclude: ["Schemas"]),
+    module("Events", uses: ["Base", "CJSON"], exclude: ["Schemas"]),
     module("Observability", uses: ["Base"]),
     module("VectorIndex", uses: ["CVector"]),
-    module("UringIO", uses: ["Base", "CURing", "CLinux"]),
+    module("UringIO", uses: ["Base", "CURing", "CLinux", "COpenSSL"]),
     module("HTTP", uses: ["Base", "UringIO", "CCurl"]),
     // L3
     module("Iggy", uses: ["Base", "CXXHash"]),
@@ -78,8 +80,8 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Base", "UringIO"], path: "Tests/TestSupport",
       swiftSettings: strict),
-    tests("BaseTests", uses: ["Base"]),
-    tests("EventsTests", uses: ["Base", "Events"]),
+    tests("BaseTests", uses: ["Base", "CJSON"]),
+    tests("EventsTests", uses: ["Base", "Events", "CJSON"]),
     tests("ObservabilityTests", uses: ["Base", "Observability"]),
     tests("VectorIndexTests", uses: ["Base", "VectorIndex", "CVector"]),
     tests("UringIOTests", uses: ["Base", "UringIO", "CURing", "CLinux"]),

@@ -11,7 +11,7 @@ build_packages=(
 )
 # What the local model and the tests need in addition.
 python_packages=(python3 python3-venv)
-# Independent judges that the tests ask: promtool for /metrics, and libfuse for the file system that
+# Independent judges that the tests ask: promtool for /metrics, openssl for TLS. and libfuse for the file system that
 # loses what was not synced (Tests/Instruments).
 judge_packages=(prometheus libfuse3-dev fuse3)
 

@@ -10,7 +10,7 @@ rounds; its interval, 95 %, comes from drawing the rounds again (bootstrap, seed
 the interval touches it and no cell but 1x1 is above 1.4 times the bar. The server runs on core 0, the
 load generator on core 1. Python's standard library only.
 """
-import argparse, json, math, os, random, re, shutil, socket, statistics, subprocess, sys, tempfile, time
+import argparse, json, math, os, random, re, shutil, socket, statistics, subprocess, sys, tempfile, threading, time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -27,6 +27,7 @@ def build(out):
     for name, libraries in FLOORS.items():
         binary = out / ("drive_echo" if name == "drive" else name)
         subprocess.run(["cc", "-O2", "-Wall", "-Werror", "-o", str(binary), str(HERE / f"{name}.c"), *libraries], check=True)
+    subprocess.run(["cc", "-O2", "-Wall", "-Werror", "-fPIC", "-shared", "-o", str(out / "count_malloc.so"), str(HERE / "count_malloc.c")], check=True)
 
 
 def free_port():
@@ -39,9 +40,9 @@ def pinned(core, command):
 
 
 class Server:
-    def __init__(self, name, command, cores=0):
+    def __init__(self, name, command, cores=0, env=None):
         self.name = name; self.port = free_port()
-        self.process = subprocess.Popen(pinned(cores, [str(a).replace("PORT", str(self.port)) for a in command]), stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(pinned(cores, [str(a).replace("PORT", str(self.port)) for a in command]), stdout=subprocess.PIPE, text=True, env={**os.environ, **(env or {})})
         self.ready = self.process.stdout.readline().strip()
         if not self.ready: sys.exit(f"{name} did not start: {' '.join(map(str, command))}")
 
@@ -54,8 +55,8 @@ class Bench:
     def __init__(self, args):
         self.args, self.servers, self.rows, self.out = args, {}, [], HERE.parent / "out"
 
-    def start(self, name, command, cores=0):
-        self.servers[name] = Server(name, command, cores); return self.servers[name]
+    def start(self, name, command, cores=0, env=None):
+        self.servers[name] = Server(name, command, cores, env); return self.servers[name]
 
     def drive(self, name, cell, *more):
         conns, depth, size = cell; server = self.servers[name]
@@ -111,12 +112,15 @@ def certificate(folder):
     return f"{folder}/cert.pem", f"{folder}/key.pem"
 
 
-def echo(bench, grid):
+def basic(bench):
     kfm = bench.args.kfm
     ours = bench.start("kfm", [kfm, "bench", "echo-server", "--port", "PORT", "--io", "auto", "--json"])
-    io = json.loads(ours.ready)["io"]
     bench.start("kfm epoll", [kfm, "bench", "echo-server", "--port", "PORT", "--io", "epoll"])
     bench.start("C uring", [bench.out / "echo_uring", "PORT"]); bench.start("C epoll", [bench.out / "echo_epoll", "PORT"])
+    return json.loads(ours.ready)["io"]
+
+
+def echo(bench, grid, io):
     print(f"io: {io} · {bench.args.rounds} rounds of {bench.args.ms} ms a cell · {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
     found = bench.measure(["kfm", "C uring", "C epoll", "kfm epoll"], grid)
     bench.ratio_row("echo CPU a request, against C io_uring", found, "kfm", "C uring", 1.10)
@@ -134,6 +138,20 @@ def flood(bench):
         value, low, high = statistics.median(values), values[0], values[-1]
         if bar is None: print(f"{'p99 of 63 beside one that floods, C epoll':<46} {value:>10.3f}ms [{low:.3f}..{high:.3f}]")
         else: bench.row("p99 of 63 beside one that floods", value, bar, low, high, "ms")
+
+
+def allocations(bench, folder):
+    """Two runs that differ only in the number of requests: what the difference allocates."""
+    path = f"{folder}/mallocs"
+    bench.start("counted", [bench.args.kfm, "bench", "echo-server", "--port", "PORT"], env={"LD_PRELOAD": str(bench.out / "count_malloc.so"), "KFM_MALLOC_COUNT": path})
+    more = int(20000 * min(1, bench.args.scale)) + 1000
+    for cell in ((1, 1, 128), (8, 16, 128), (8, 4, 65536)):
+        spent = []
+        for requests in (500, 500, 500 + more):
+            before = int.from_bytes(Path(path).read_bytes(), "little"); bench.drive("counted", cell, "--requests", requests)
+            time.sleep(0.2); spent.append(int.from_bytes(Path(path).read_bytes(), "little") - before)
+        each = max(0, spent[2] - spent[1]) / more
+        bench.row(f"allocations a request, {'x'.join(map(str, cell))}", each, 0.001, each, each)
 
 
 def loops(bench):
@@ -157,6 +175,80 @@ def tls(bench, folder):
     bench.ratio_row("echo over TLS 1.3, 64 KiB, CPU, against C", found, "kfm tls", "C tls", 1.15, cell_factor=1.4)
 
 
+def rss(pid): return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) * 1024
+
+
+def descriptors(pid): return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def settle(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end: time.sleep(0.05)
+    return condition()
+
+
+def proof(bench):
+    """Peers that do not behave, against the real program."""
+    server = bench.start("proof", [bench.args.kfm, "bench", "echo-server", "--port", "PORT"])
+    pid, scale = server.process.pid, min(1.0, bench.args.scale)
+    def connect(): return socket.create_connection(("127.0.0.1", server.port))
+    bench.drive("proof", (8, 1, 128))
+    half_closed(bench, connect, int((64 << 20) * scale))
+    unread(bench, connect, pid, int((1 << 30) * scale))
+    crowd(bench, connect, pid, int(10000 * scale))
+    before, count = descriptors(pid), int(1000 * scale)
+    for _ in range(count):
+        one = connect(); one.setblocking(False)
+        try:
+            while True: one.send(b"x" * 65536)
+        except BlockingIOError: pass
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"); one.close()
+    settle(lambda: descriptors(pid) <= before)
+    bench.row(f"descriptors left of {count} resets in mid-send", descriptors(pid) - before, 0)
+
+
+def half_closed(bench, connect, total):
+    pattern = random.Random(7).randbytes(1 << 20)
+    one = connect()
+    def send():
+        for at in range(0, total, 1 << 20): one.sendall(pattern[:min(1 << 20, total - at)])
+        one.shutdown(socket.SHUT_WR)
+    sender = threading.Thread(target=send); sender.start()
+    good = got = 0
+    while True:
+        part = one.recv(65536)
+        if not part: break
+        start = got % (1 << 20); expected = (pattern + pattern)[start:start + len(part)]
+        good += len(part) if part == expected else 0; got += len(part)
+        time.sleep(0.0005)
+    sender.join(); one.close()
+    bench.row(f"bytes lost of {total >> 20} MiB sent, half-closed, read slowly", total - good, 0)
+
+
+def unread(bench, connect, pid, total):
+    before, sent, one = rss(pid), 0, connect()
+    one.setblocking(False); chunk = b"x" * (1 << 20); quiet = time.monotonic()
+    while sent < total and time.monotonic() - quiet < 1:
+        try: sent += one.send(chunk); quiet = time.monotonic()
+        except BlockingIOError: time.sleep(0.01)
+    others = bench.drive("proof", (8, 1, 128))
+    bench.row(f"RSS growth, {total >> 20} MiB to whose answer nobody reads", (rss(pid) - before) / (1 << 20), 16, unit="MiB")
+    print(f"    {sent >> 20} MiB taken before it was held back; beside it {others['requests']} requests of others, p99 {others['p99_us'] / 1000:.2f} ms")
+    one.close()
+
+
+def crowd(bench, connect, pid, count):
+    alone = [bench.drive("proof", (8, 1, 128))["p50_us"] for _ in range(bench.args.rounds)]
+    before = rss(pid); idle = [connect() for _ in range(count)]
+    settle(lambda: descriptors(pid) >= count)
+    bench.row(f"RSS of each of {count} idle connections", (rss(pid) - before) / count / 1024, 4, unit="KiB")
+    beside = [bench.drive("proof", (8, 1, 128))["p50_us"] for _ in range(bench.args.rounds)]
+    for one in idle: one.close()
+    settle(lambda: descriptors(pid) < 100)
+    values = sorted(b / a for a, b in zip(alone, beside))
+    bench.row("p50 of others beside them", statistics.median(values), 1.1, values[0], values[-1], "x")
+
+
 def primitives(bench):
     """Awaiting on the loop, and wake-ups across loops beside an eventfd ping in C."""
     rounds = [(json.loads(run(bench, [bench.args.kfm, "bench", "loop", "--json", "--scale", str(bench.args.scale)])), json.loads(run(bench, [bench.out / "ping", str(int(20000 * bench.args.scale) + 100)]))) for _ in range(bench.args.rounds)]
@@ -176,15 +268,18 @@ def run(bench, command):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kfm", default=str(ROOT / ".build/release/kfm")); parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--scale", type=float, default=1.0, help="less than 1 for a quick look: a small grid and short cells"); parser.add_argument("--only", help="echo, flood, loops, tls, primitives; with commas"); parser.add_argument("--json", help="also write the rows to this file")
+    parser.add_argument("--scale", type=float, default=1.0, help="less than 1 for a quick look: a small grid and short cells"); parser.add_argument("--only", help="echo, flood, allocations, loops, tls, proof, primitives; with commas"); parser.add_argument("--json", help="also write the rows to this file")
     args = parser.parse_args(); args.ms = max(20, int(150 * args.scale))
     bench = Bench(args); build(bench.out); folder = tempfile.mkdtemp(prefix="kfm-ring-")
-    wanted = args.only.split(",") if args.only else ["echo", "flood", "loops", "tls", "primitives"]
+    wanted = args.only.split(",") if args.only else ["echo", "flood", "allocations", "loops", "tls", "proof", "primitives"]
     try:
-        if "echo" in wanted: echo(bench, GRID if args.scale >= 0.5 else TINY)
+        io = basic(bench)
+        if "echo" in wanted: echo(bench, GRID if args.scale >= 0.5 else TINY, io)
         if "flood" in wanted: flood(bench)
+        if "allocations" in wanted: allocations(bench, folder)
         if "loops" in wanted: loops(bench)
         if "tls" in wanted: tls(bench, folder)
+        if "proof" in wanted: proof(bench)
         if "primitives" in wanted: primitives(bench)
     finally:
         for server in bench.servers.values(): server.process.kill()

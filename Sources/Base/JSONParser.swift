@@ -47,6 +47,15 @@ extension JSON {
   package init(parsing text: String) throws(JSONError) { try self.init(parsing: Array(text.utf8)) }
 }
 
+extension JSONText {
+  /// Checks what `isValid` checks; what is wrong comes with its place. Only then is it read twice.
+  package static func validate(_ bytes: UnsafeRawBufferPointer) throws(JSONError) {
+    guard !isValid(bytes) else { return }
+    var parser = JSONParser(bytes: bytes, allowsRepeatedNames: true)
+    _ = try parser.parseDocument()
+  }
+}
+
 /// A recursive-descent parser; the depth limit bounds the stack.
 struct JSONParser {
   /// Levels of nesting that are read (SURFACE: JSON is at most 64 deep).
@@ -55,8 +64,12 @@ struct JSONParser {
   private let bytes: UnsafeRawBufferPointer
   private var at = 0
   private var path: [String] = []
+  private let allowsRepeatedNames: Bool
 
-  init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+  init(bytes: UnsafeRawBufferPointer, allowsRepeatedNames: Bool = false) {
+    self.bytes = bytes
+    self.allowsRepeatedNames = allowsRepeatedNames
+  }
 
   mutating func parseDocument() throws(JSONError) -> JSON {
     skipSpace()
@@ -98,7 +111,7 @@ struct JSONParser {
       let start = at
       let name = try parseString()
       path.append(name)
-      guard names.insert(name).inserted else {
+      guard names.insert(name).inserted || allowsRepeatedNames else {
         at = start
         throw error(.duplicateName)
       }
@@ -131,10 +144,7 @@ struct JSONParser {
 
   private mutating func parseString() throws(JSONError) -> String {
     let start = at + 1
-    var end = start
-    while end < bytes.count, bytes[end] != UInt8(ascii: "\""), bytes[end] != UInt8(ascii: "\\"),
-      bytes[end] >= 0x20
-    { end += 1 }
+    let end = start + JSONText.plainPrefix(bytes, from: start, to: bytes.count)
     guard end < bytes.count else { throw failure("a string without an end") }
     if bytes[end] == UInt8(ascii: "\"") {
       // The common case: nothing is escaped, the bytes are the text.

@@ -1,3 +1,5 @@
+import CJSON
+
 /// Finds members in JSON text without building a tree or allocating: what is wanted is a range of
 /// the caller's buffer. It follows strings and nesting only; whoever needs the whole text checked
 /// parses it. For text that is damaged it finds nothing; it never reads outside the buffer.
@@ -108,20 +110,27 @@ package struct JSONScanner {
 
   /// The position after the closing quote of the string that opens at `start`.
   private func endOfString(_ start: Int, _ end: Int) -> Int? {
+    // Most are short; a call costs more than a few bytes.
+    let near = min(end, start + 24)
     var at = start + 1
-    while at < end {
+    while at < near {
       let byte = bytes[at]
       if byte == 0x22 { return at + 1 }
       at += byte == UInt8(ascii: "\\") ? 2 : 1
     }
-    return nil
+    return at < end ? endByBlocks(start, end) : nil
+  }
+
+  private func endByBlocks(_ start: Int, _ end: Int) -> Int? {
+    let length = cjson_value_end(bytes.baseAddress! + start, end - start)
+    return length == 0 ? nil : start + length
   }
 
   private func endOfValue(_ start: Int, _ end: Int) -> Int? {
     guard start < end else { return nil }
     switch bytes[start] {
     case 0x22: return endOfString(start, end)
-    case UInt8(ascii: "{"), UInt8(ascii: "["): return endOfContainer(start, end)
+    case UInt8(ascii: "{"), UInt8(ascii: "["): return endByBlocks(start, end)
     default:
       var at = start
       while at < end {
@@ -133,25 +142,5 @@ package struct JSONScanner {
       }
       return at
     }
-  }
-
-  private func endOfContainer(_ start: Int, _ end: Int) -> Int? {
-    var depth = 0
-    var at = start
-    while at < end {
-      switch bytes[at] {
-      case 0x22:
-        guard let next = endOfString(at, end) else { return nil }
-        at = next
-        continue
-      case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
-      case UInt8(ascii: "}"), UInt8(ascii: "]"):
-        depth -= 1
-        if depth == 0 { return at + 1 }
-      default: break
-      }
-      at += 1
-    }
-    return nil
   }
 }

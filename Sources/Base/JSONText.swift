@@ -1,5 +1,31 @@
-/// The inside of JSON strings: escapes and UTF-8, shared by parser, scanner and writer.
+import CJSON
+
+/// JSON as bytes: whether it is some, and the inside of strings, shared by parser, scanner and
+/// writer.
 package enum JSONText {
+  /// Whether the bytes are one JSON text: what `JSON(parsing:)` takes, and objects that have one
+  /// name twice. Builds nothing and allocates nothing.
+  package static func isValid(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    guard let start = bytes.baseAddress else { return false }
+    return cjson_validate(start, bytes.count) == 1
+  }
+
+  /// How many of `bytes` from `start` on may stand in a string as they are: up to a quote, a
+  /// backslash or a control character.
+  @inline(__always)
+  static func plainPrefix(_ bytes: UnsafeRawBufferPointer, from start: Int, to end: Int) -> Int {
+    // Most strings are names and words; a call costs more than a few of their bytes.
+    let near = min(end, start + 16)
+    var at = start
+    while at < near {
+      let byte = bytes[at]
+      guard byte >= 0x20, byte != 0x22, byte != 0x5C else { return at - start }
+      at += 1
+    }
+    guard at < end else { return at - start }
+    return at - start + cjson_plain_prefix(bytes.baseAddress! + at, end - at)
+  }
+
   /// The bytes as text when they are well-formed UTF-8, else nil.
   package static func validated(_ bytes: Slice<UnsafeRawBufferPointer>) -> String? {
     String(validating: bytes, as: UTF8.self)

@@ -96,15 +96,15 @@ package struct JSONWriter {
     bytes.append(0x22)
     var text = text
     text.withUTF8 { utf8 in
+      let raw = UnsafeRawBufferPointer(utf8)
       var start = 0
-      for index in 0..<utf8.count {
-        let byte = utf8[index]
-        guard byte < 0x20 || byte == 0x22 || byte == 0x5C else { continue }
-        bytes.append(contentsOf: utf8[start..<index])
-        appendEscape(byte, to: &bytes)
-        start = index + 1
+      while true {
+        let end = start + JSONText.plainPrefix(raw, from: start, to: raw.count)
+        bytes.append(contentsOf: raw[start..<end])
+        guard end < raw.count else { break }
+        appendEscape(raw[end], to: &bytes)
+        start = end + 1
       }
-      bytes.append(contentsOf: utf8[start...])
     }
     bytes.append(0x22)
   }

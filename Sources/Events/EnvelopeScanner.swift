@@ -1,57 +1,55 @@
 package import Base
+import CJSON
 
 /// Finds an envelope's fields in a received buffer: ranges, no copies, no allocation.
 ///
-/// Unknown members are skipped. The payload is handed on as a slice; it is balanced, but whoever
-/// uses it parses it.
+/// Unknown members are skipped, and of a name that is given twice the first member counts. The
+/// payload is handed on as a slice; it is balanced, but whoever uses it parses it. Bytes from
+/// outside go through `Envelope.validate` first.
 package struct EnvelopeScanner {
   package let scanner: JSONScanner
-  package private(set) var eventID: ULID
-  package private(set) var type: Range<Int>
-  package private(set) var specVersion: Range<Int>
-  package private(set) var timestamp: Range<Int>
-  package private(set) var traceID: Range<Int>
-  package private(set) var payload: Range<Int>
-  package private(set) var tenantID: Range<Int>?
-  package private(set) var sessionID: Range<Int>?
-  package private(set) var causationID: Range<Int>?
-  package private(set) var ownerEpoch: Range<Int>?
-  package private(set) var ownerClaim: Range<Int>?
-  package private(set) var consumed: Range<Int>?
-  package private(set) var foldVersion: Range<Int>?
+  private var found = cjson_found()
+
+  /// In the order of the places in `found`.
+  private static let names = JSONNames([
+    "event_id", "type", "spec_version", "timestamp", "trace_id", "payload", "tenant_id",
+    "session_id", "causation_id", "owner_epoch", "owner_claim", "in", "fold_version",
+  ])
 
   /// Nil when `bytes` hold no envelope: no object, a required field missing or of a wrong type.
   package init?(_ bytes: UnsafeRawBufferPointer) {
     scanner = JSONScanner(bytes)
-    var fields = Fields()
-    let scanner = scanner
-    guard
-      scanner.members(
-        in: 0..<bytes.count,
-        { name, value in
-          fields.take(scanner, name, value)
-          return true
-        }),
-      let id = fields.eventID, let eventID = Self.ulid(scanner, id), let type = fields.type,
-      let version = fields.specVersion, let time = fields.timestamp, let trace = fields.traceID,
-      Self.isText(bytes, type), Self.isText(bytes, version), Self.isText(bytes, time),
-      Self.isText(bytes, trace), trace.count == 34, let payload = fields.payload,
-      bytes[payload.lowerBound] == 0x7B
+    guard Self.names.find(in: bytes, &found) else { return nil }
+    guard found.at.0.end != 0, found.at.1.end != 0, found.at.2.end != 0, found.at.3.end != 0,
+      found.at.4.end != 0, found.at.5.end != 0
     else { return nil }
-    self.eventID = eventID
-    self.type = type
-    specVersion = version
-    timestamp = time
-    traceID = trace
-    self.payload = payload
-    tenantID = fields.tenantID
-    sessionID = fields.sessionID
-    causationID = fields.causationID
-    ownerEpoch = fields.ownerEpoch
-    ownerClaim = fields.ownerClaim
-    consumed = fields.consumed
-    foldVersion = fields.foldVersion
+    let id = Range(found.at.0)
+    let trace = Range(found.at.4)
+    guard Self.isText(bytes, id), id.count == 28,
+      cjson_is_ulid(bytes.baseAddress! + id.lowerBound + 1) == 1, Self.isText(bytes, type),
+      Self.isText(bytes, specVersion), Self.isText(bytes, timestamp), Self.isText(bytes, trace),
+      trace.count == 34, bytes[payload.lowerBound] == 0x7B
+    else { return nil }
   }
+
+  package var eventID: ULID {
+    var (high, low) = (UInt64(), UInt64())
+    _ = cjson_ulid(scanner.bytes.baseAddress! + Int(found.at.0.start) + 1, &high, &low)
+    return ULID(value: UInt128(high) << 64 | UInt128(low))
+  }
+
+  package var type: Range<Int> { Range(found.at.1) }
+  package var specVersion: Range<Int> { Range(found.at.2) }
+  package var timestamp: Range<Int> { Range(found.at.3) }
+  package var traceID: Range<Int> { Range(found.at.4) }
+  package var payload: Range<Int> { Range(found.at.5) }
+  package var tenantID: Range<Int>? { Range(found: found.at.6) }
+  package var sessionID: Range<Int>? { Range(found: found.at.7) }
+  package var causationID: Range<Int>? { Range(found: found.at.8) }
+  package var ownerEpoch: Range<Int>? { Range(found: found.at.9) }
+  package var ownerClaim: Range<Int>? { Range(found: found.at.10) }
+  package var consumed: Range<Int>? { Range(found: found.at.11) }
+  package var foldVersion: Range<Int>? { Range(found: found.at.12) }
 
   package func isType(_ name: StaticString) -> Bool {
     type.count >= 2 && scanner.matches(type.lowerBound + 1..<type.upperBound - 1, name)
@@ -79,47 +77,8 @@ package struct EnvelopeScanner {
       foldVersion: Int(fold))
   }
 
-  private static func ulid(_ scanner: JSONScanner, _ range: Range<Int>) -> ULID? {
-    guard range.count == 28, isText(scanner.bytes, range) else { return nil }
-    let inside = scanner.bytes[range.lowerBound + 1..<range.upperBound - 1]
-    return ULID(String(decoding: inside, as: UTF8.self))
-  }
-
   /// Whether a value is a string: the scanner ends those at their closing quote.
   private static func isText(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> Bool {
     bytes[range.lowerBound] == UInt8(ascii: "\"")
-  }
-
-  private struct Fields {
-    var eventID, type, specVersion, timestamp, traceID, payload: Range<Int>?
-    var tenantID, sessionID, causationID: Range<Int>?
-    var ownerEpoch, ownerClaim, consumed, foldVersion: Range<Int>?
-
-    /// The first member of a name counts. Names differ by length first, which is all most need.
-    mutating func take(_ scanner: JSONScanner, _ name: Range<Int>, _ value: Range<Int>) {
-      func keep(_ slot: inout Range<Int>?, _ text: StaticString) {
-        if slot == nil, scanner.matches(name, text) { slot = value }
-      }
-      switch name.count {
-      case 2: keep(&consumed, "in")
-      case 4: keep(&type, "type")
-      case 7: keep(&payload, "payload")
-      case 8:
-        keep(&eventID, "event_id")
-        keep(&traceID, "trace_id")
-      case 9:
-        keep(&timestamp, "timestamp")
-        keep(&tenantID, "tenant_id")
-      case 10: keep(&sessionID, "session_id")
-      case 11:
-        keep(&ownerEpoch, "owner_epoch")
-        keep(&ownerClaim, "owner_claim")
-      case 12:
-        keep(&specVersion, "spec_version")
-        keep(&causationID, "causation_id")
-        keep(&foldVersion, "fold_version")
-      default: break
-      }
-    }
   }
 }

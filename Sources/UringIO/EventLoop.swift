@@ -23,7 +23,8 @@ package final class EventLoop: TimerService {
   /// Memory of what sockets receive and send.
   package let blocks: LoopBlocks
   private var operations = OperationTable()
-  private let timers = TimerHeap()
+  private let timers: TimerWheel
+  private var watchdog: Watchdog
   private var enqueued: [() -> Void] = []
   private var runningEnqueued: [() -> Void] = []
   private var posts: [Post] = []
@@ -31,12 +32,21 @@ package final class EventLoop: TimerService {
   private var unsent: [Socket] = []
   private var parked: [UInt64: () -> Void] = [:]
   private var parkedEver: UInt64 = 0
+  /// Turns so far, the one that runs included.
+  private(set) var turns: UInt64 = 0
   private var isStopped = false
   private var isRunning = false
   private var wakeWatch: WakeWatch?
-  private(set) lazy var executor = LoopTaskExecutor(mailbox: handle.mailbox)
+  private(set) lazy var executor = LoopTaskExecutor(
+    mailbox: handle.mailbox, foreignEnqueues: statistics.foreignEnqueues)
   private(set) lazy var actorExecutor = LoopSerialExecutor(
     mailbox: handle.mailbox, taskExecutor: executor)
+
+  /// A callback that runs longer is reported: everything else on the loop waits for it.
+  package static let stallMin = Nanoseconds.milliseconds(50)
+
+  /// Completions acted on before timers that have become due are run.
+  private static let completionsBetweenTimers = 64
 
   /// Rounds of posts and enqueued work in one turn, before the ring gets its turn again.
   private static let roundsMax = 16
@@ -48,6 +58,8 @@ package final class EventLoop: TimerService {
     let statistics = RingStatistics()
     self.clock = clock
     self.statistics = statistics
+    timers = TimerWheel(now: clock.monotonic())
+    watchdog = Watchdog(stalls: statistics.stalls)
     handle = EventLoopHandle(mailbox: try Mailbox(wakeups: statistics.wakeups))
     (backend, fallback) = try Backend.make(options, handle.mailbox, statistics)
     blocks = LoopBlocks(
@@ -90,6 +102,13 @@ package final class EventLoop: TimerService {
 
   /// Makes `run()` return after this turn.
   package func stop() { isStopped = true }
+
+  /// Operations whose last completion is still to come, the loop's own watch for wake-ups included.
+  package var operationsInFlight: Int { operations.count }
+
+  /// Calls `body`, at most once a second, with a callback that held the loop for `stallMin` or
+  /// longer; all of them are counted in `statistics.stalls`.
+  package func onStall(_ body: @escaping (Stall) -> Void) { watchdog.report = body }
 
   /// Runs `body` after the completions at hand have been acted on, before the loop sleeps.
   package func enqueue(_ body: @escaping () -> Void) { enqueued.append(body) }
@@ -184,11 +203,22 @@ extension EventLoop {
     precondition(!isRunning, "the loop was run from one of its own callbacks")
     precondition(handle.isCurrent, "the loop was run on a thread that is not its own")
     isRunning = true
+    turns &+= 1
     defer { isRunning = false }
+    watchdog.begin()
     settle()
     backend.enter(waiting: waitTime(limit: limit()))
     handle.mailbox.endSleep()
-    backend.forEachCompletion { complete($0) }
+    watchdog.begin()
+    var untilTimers = Self.completionsBetweenTimers
+    backend.forEachCompletion { completion in
+      complete(completion)
+      untilTimers -= 1
+      if untilTimers == 0 {
+        untilTimers = Self.completionsBetweenTimers
+        runTimers()
+      }
+    }
     runTimers()
   }
 
@@ -202,7 +232,10 @@ extension EventLoop {
       socket.sendNow()
       runRounds()
     }
-    for hook in hooks { hook() }
+    for hook in hooks {
+      hook()
+      watchdog.ended("hook")
+    }
     while let socket = unsent.popLast() { socket.sendQueued() }
   }
 
@@ -218,8 +251,8 @@ extension EventLoop {
     guard !isStopped, enqueued.isEmpty, unsent.isEmpty, handle.mailbox.beginSleep() else {
       return .zero
     }
-    guard let timer = timers.earliest else { return limit }
-    let left = max(.zero, timer.deadline - clock.monotonic())
+    guard let earliest = timers.earliest else { return limit }
+    let left = max(.zero, earliest - clock.monotonic())
     return min(left, limit ?? left)
   }
 
@@ -229,9 +262,11 @@ extension EventLoop {
     let last = !flags.contains(.more)
     guard let (client, operation) = operations.take(completion.user_data, last: last) else {
       statistics.staleCompletions.add()
+      if flags.contains(.hasBuffer) { receiveBuffers?.recycle(flags.bufferIndex) }
       return
     }
     client.completed(operation, result: completion.result, flags: flags)
+    watchdog.ended("\(operation) of \(type(of: client))")
   }
 
   private func runTimers() {
@@ -242,12 +277,16 @@ extension EventLoop {
       let body = timer.body
       timer.cancel()
       body?()
+      watchdog.ended("timer")
     }
   }
 
   private func runEnqueued() {
     swap(&enqueued, &runningEnqueued)
-    for body in runningEnqueued { body() }
+    for body in runningEnqueued {
+      body()
+      watchdog.ended("enqueued work")
+    }
     runningEnqueued.removeAll(keepingCapacity: runningEnqueued.count <= 1_024)
   }
 
@@ -256,6 +295,7 @@ extension EventLoop {
     handle.mailbox.take(&posts)
     guard !posts.isEmpty else { return false }
     for post in posts {
+      defer { watchdog.ended(post.name) }
       switch post {
       case .body(let body): body(self)
       case .taskJob(let job): job.runSynchronously(on: executor.asUnownedTaskExecutor())

@@ -1,13 +1,19 @@
+import Base
 import Glibc
 
 /// Runs tasks on a loop: `Task(executorPreference: loop.taskExecutor) { … }`. A task without this
 /// preference resumes on the global pool after every suspension and only then comes back.
 package final class LoopTaskExecutor: TaskExecutor {
   private let mailbox: Mailbox
+  private let foreignEnqueues: Counter
 
-  init(mailbox: Mailbox) { self.mailbox = mailbox }
+  init(mailbox: Mailbox, foreignEnqueues: Counter) {
+    self.mailbox = mailbox
+    self.foreignEnqueues = foreignEnqueues
+  }
 
   package func enqueue(_ job: consuming ExecutorJob) {
+    if mailbox.thread != pthread_self() { foreignEnqueues.add() }
     // On a closed loop nobody runs it any more: the task stays suspended, as if still waiting.
     // Running it elsewhere would break what every user of the loop relies on.
     _ = mailbox.post(.taskJob(UnownedJob(job)))

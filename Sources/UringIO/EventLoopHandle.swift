@@ -24,6 +24,14 @@ enum Post: Sendable {
   case body(@Sendable (EventLoop) -> Void)
   case taskJob(UnownedJob)
   case actorJob(UnownedJob)
+
+  var name: String {
+    switch self {
+    case .body: "post"
+    case .taskJob: "task"
+    case .actorJob: "actor"
+    }
+  }
 }
 
 /// Posts of all threads on their way to one loop. The eventfd is written only while the loop

@@ -13,7 +13,13 @@ package final class Listener {
   /// Kernels before 5.19 accept one connection per operation.
   private var isSingleShot = false
   private var isDescriptorClosed = false
+  /// Accepted by the kernel, waiting for their turn.
+  private var waiting: [Int32] = []
+  private var acceptedInTurn = 0
+  private var turn: UInt64 = 0
 
+  /// Connections handed over in one turn of the loop: a storm of them leaves everybody else theirs.
+  private static let acceptsPerTurn = 16
   /// How long accepting rests when descriptors or memory ran out: long enough not to spin, short
   /// enough that a client waits in the backlog without noticing much.
   private static let pauseTime = Nanoseconds.milliseconds(50)
@@ -35,6 +41,7 @@ package final class Listener {
   package func close() {
     guard accept != nil else { return }
     accept = nil
+    dropWaiting()
     pause?.cancel()
     pause = nil
     if let accepting { loop.cancel(accepting) } else { closeDescriptor() }
@@ -47,8 +54,8 @@ package final class Listener {
   private func accepted(_ result: Int32) {
     switch result {
     case 0...:
-      guard let accept else { return _ = Glibc.close(result) }
-      accept(Socket(loop: loop, descriptor: result))
+      waiting.append(result)
+      if waiting.count == 1 { handOver() }
     case -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM:
       loop.statistics.acceptPauses.add()
       pause = loop.schedule(after: Self.pauseTime) { [self] in
@@ -59,6 +66,27 @@ package final class Listener {
     // What is left concerns one connection that went away before it was accepted (accept(2)).
     default: break
     }
+  }
+
+  /// Hands over what this turn allows, and the rest in the next ones.
+  private func handOver() {
+    if turn != loop.turns {
+      turn = loop.turns
+      acceptedInTurn = 0
+    }
+    // Out of the list first: the callback may close the listener.
+    while acceptedInTurn < Self.acceptsPerTurn, !waiting.isEmpty {
+      acceptedInTurn += 1
+      let descriptor = waiting.removeFirst()
+      guard let accept else { return _ = Glibc.close(descriptor) }
+      accept(Socket(loop: loop, descriptor: descriptor))
+    }
+    if !waiting.isEmpty { loop.schedule(after: .zero) { [self] in handOver() } }
+  }
+
+  private func dropWaiting() {
+    for descriptor in waiting { Glibc.close(descriptor) }
+    waiting = []
   }
 
   private func closeDescriptor() {
@@ -80,6 +108,7 @@ extension Listener: RingClient {
 
   func abandoned() {
     accept = nil
+    dropWaiting()
     closeDescriptor()
   }
 }

@@ -80,7 +80,11 @@ final class Ring {
       let moved = Int(
         kfm_ring_drain(pointer, batch.baseAddress! + batchCount, UInt32(room)))
       batchCount += moved
-      if moved < room { return }
+      if moved == room { continue }
+      // The kernel keeps what did not fit; there is room now.
+      guard io_uring_cq_has_overflow(pointer) else { return }
+      statistics.completionQueueFull.add()
+      enter(waiting: .zero)
     }
   }
 

@@ -11,12 +11,18 @@ package struct RingStatistics: Sendable {
   package let completionQueueFull = Counter()
   /// Writes to the eventfd that woke the loop from another thread.
   package let wakeups = Counter()
+  /// Jobs of the loop's tasks that another thread handed in: a task that never leaves its loop
+  /// causes none.
+  package let foreignEnqueues = Counter()
   /// Receives that found no buffer free and were armed again.
   package let receiveBuffersExhausted = Counter()
   /// Completions nobody waited for any more (of operations that were cancelled).
   package let staleCompletions = Counter()
   /// Accepts that failed for want of descriptors or memory, each followed by a pause.
   package let acceptPauses = Counter()
+
+  /// Callbacks that held the loop for 50 ms or longer.
+  package let stalls = Counter()
 
   init() {}
 }

@@ -51,6 +51,7 @@ package final class Socket {
   /// What arrived while receiving was paused; handed over before anything newer.
   private var held: SendQueue
   private var isEndHeld = false
+  private var peerWatch: PeerWatch?
   /// Used only where the kernel has no buffer rings.
   private var ownBuffer: UnsafeMutableRawBufferPointer?
 
@@ -71,7 +72,7 @@ package final class Socket {
   private static let receivesAfterPause = 64
   /// Bytes of a socket's own buffer.
   private static let ownBufferBytes = 16_384
-  /// How long a peer may take to read what is left after `closeAfterSending()`.
+  /// How long a peer may take nothing of what is left after `closeAfterSending()`.
   private static let lingerMax = Nanoseconds.seconds(30)
   /// How long bytes of the peer are thrown away after the last byte was sent to it: closing with
   /// unread bytes resets the connection, and the reset destroys an answer not yet read.
@@ -119,6 +120,7 @@ extension Socket {
   package func pauseReceiving() {
     wantsBytes = false
     receivesUntilStream = Self.receivesAfterPause
+    watchPeer()
     guard let receiving, !isReceiveCancelled else { return }
     isReceiveCancelled = true
     loop.cancel(receiving)
@@ -127,9 +129,21 @@ extension Socket {
   package func resumeReceiving() {
     guard phase == .open, !wantsBytes else { return }
     wantsBytes = true
+    peerWatch?.resumed()
     if held.isEmpty, !isEndHeld { return armReceive() }
     // Not from inside the caller: it may be in the middle of the bytes before these.
     loop.enqueue { [self] in deliverHeld() }
+  }
+
+  private func watchPeer() {
+    guard phase == .open, !hasFailed else { return }
+    let watch =
+      peerWatch
+      ?? PeerWatch(loop: loop, descriptor: descriptor) { [unowned self] code in
+        failed(failure("receive", -code))
+      }
+    peerWatch = watch
+    watch.paused()
   }
 
   private func deliverHeld() {
@@ -237,9 +251,18 @@ extension Socket {
       queue.append(copying: bytes)
       return scheduleSend()
     }
-    let sent = bytes.count >= Self.passedOnBytesMin ? passOn(bytes) : 0
+    let sent = passOn(bytes)
     guard sent < bytes.count else { return }
     queue.append(UnsafeRawBufferPointer(rebasing: bytes[sent...]), of: block)
+    scheduleSend()
+  }
+
+  /// Queues bytes of memory that is used again after the call.
+  func sendFromScratch(_ bytes: UnsafeRawBufferPointer) {
+    guard canSend else { return }
+    let sent = passOn(bytes)
+    guard sent < bytes.count else { return }
+    queue.append(copying: UnsafeRawBufferPointer(rebasing: bytes[sent...]))
     scheduleSend()
   }
 
@@ -247,7 +270,8 @@ extension Socket {
   /// the turn, when it has left it. Only for those that look at `queuedBytes` after a send: they
   /// wait for no `onDrained` when it is 0. Returns how much the kernel took.
   private func passOn(_ bytes: UnsafeRawBufferPointer) -> Int {
-    guard lowWaterBytes > 0, queue.isEmpty, sending == nil else { return 0 }
+    guard bytes.count >= Self.passedOnBytesMin, lowWaterBytes > 0, queue.isEmpty, sending == nil
+    else { return 0 }
     // An error comes back from the ring, with everything else that is to be done about it.
     return max(
       0,
@@ -323,6 +347,8 @@ extension Socket {
 
   private func afterSend() {
     guard !queue.isEmpty else { return sent() }
+    // A peer that reads slowly is no reason to give up, one that does not read is.
+    if phase == .lingering { waitForPeer() }
     sendQueued()
     if phase == .open, queue.bytes <= lowWaterBytes { onDrained?() }
   }
@@ -345,11 +371,14 @@ extension Socket {
     guard phase == .open || phase == .lingering else { return }
     phase = .closing
     dropCallbacks()
+    peerWatch?.close()
+    peerWatch = nil
     lingerTimer?.cancel()
     lingerTimer = nil
     held.drop(keeping: 0)
     if let receiving, !isReceiveCancelled { loop.cancel(receiving) }
     if let sending { loop.cancel(sending) }
+    queue.drop(keeping: piecesInFlight)
     finishClosing()
   }
 
@@ -360,10 +389,17 @@ extension Socket {
     if hasFailed { return close() }
     phase = .lingering
     dropCallbacks()
+    peerWatch?.close()
+    peerWatch = nil
     held.drop(keeping: 0)
     endsWhenSent = true
-    lingerTimer = loop.schedule(after: Self.lingerMax) { [self] in close() }
+    waitForPeer()
     if queue.isEmpty { sent() }
+  }
+
+  private func waitForPeer() {
+    lingerTimer?.cancel()
+    lingerTimer = loop.schedule(after: Self.lingerMax) { [self] in close() }
   }
 
   /// Reads and drops what the peer still sends, until it closes its end too.
@@ -397,6 +433,7 @@ extension Socket {
   private func finishClosing() {
     guard phase == .closing, receiving == nil, sending == nil else { return }
     phase = .closed
+    queue.drop(keeping: 0)
     Glibc.close(descriptor)
     guard let body = onClosed else { return }
     onClosed = nil

@@ -1,76 +1,20 @@
-import Base
-
-/// A timer of the loop, and the handle that cancels it.
-final class Timer: Cancellable {
-  let deadline: Nanoseconds
-  /// Breaks ties: timers of one deadline run in the order they were made.
-  let sequence: UInt64
-  private(set) var body: (() -> Void)?
-  fileprivate(set) var index = Timer.outside
-  private unowned let heap: TimerHeap
-
-  fileprivate static let outside = -1
-
-  fileprivate init(
-    deadline: Nanoseconds, sequence: UInt64, heap: TimerHeap, body: @escaping () -> Void
-  ) {
-    self.deadline = deadline
-    self.sequence = sequence
-    self.heap = heap
-    self.body = body
-  }
-
-  func cancel() {
-    body = nil
-    if index != Timer.outside { heap.remove(self) }
-  }
-
-  fileprivate func isBefore(_ other: Timer) -> Bool {
-    deadline == other.deadline ? sequence < other.sequence : deadline < other.deadline
-  }
-}
-
-/// The loop's timers, earliest first. A cancelled one leaves at once, so that deadlines which are
-/// nearly always cancelled do not pile up.
-final class TimerHeap {
+/// Timers by deadline, earliest first: those of the wheel's current tick.
+struct TimerHeap {
   private var timers: ContiguousArray<Timer> = []
-  private(set) var nextSequence: UInt64 = 0
 
   var count: Int { timers.count }
   var earliest: Timer? { timers.first }
 
-  func add(deadline: Nanoseconds, _ body: @escaping () -> Void) -> Timer {
-    let timer = Timer(deadline: deadline, sequence: nextSequence, heap: self, body: body)
-    nextSequence += 1
+  mutating func add(_ timer: Timer) {
+    timer.bucket = Timer.inHeap
     timer.index = timers.count
     timers.append(timer)
     siftUp(timer.index)
-    return timer
   }
 
-  /// The earliest timer due at `now` and made before `limit`: one that a timer makes for right
-  /// now waits for the next turn, or the loop would never leave the timers.
-  func popDue(now: Nanoseconds, before limit: UInt64) -> Timer? {
-    guard let first = timers.first, first.deadline <= now, first.sequence < limit else {
-      return nil
-    }
-    remove(first)
-    return first
-  }
-
-  /// Drops every timer without running it.
-  func removeAll() {
-    let dropped = timers
-    timers = []
-    for timer in dropped {
-      timer.index = Timer.outside
-      timer.cancel()
-    }
-  }
-
-  fileprivate func remove(_ timer: Timer) {
+  mutating func remove(_ timer: Timer) {
     let index = timer.index
-    timer.index = Timer.outside
+    timer.bucket = Timer.outside
     let last = timers.removeLast()
     guard last !== timer else { return }
     timers[index] = last
@@ -79,7 +23,15 @@ final class TimerHeap {
     siftDown(last.index)
   }
 
-  private func siftUp(_ start: Int) {
+  /// Everything, in no order; empty afterwards.
+  mutating func takeAll() -> ContiguousArray<Timer> {
+    let taken = timers
+    timers = []
+    for timer in taken { timer.bucket = Timer.outside }
+    return taken
+  }
+
+  private mutating func siftUp(_ start: Int) {
     var index = start
     let timer = timers[index]
     while index > 0 {
@@ -91,7 +43,7 @@ final class TimerHeap {
     place(timer, at: index)
   }
 
-  private func siftDown(_ start: Int) {
+  private mutating func siftDown(_ start: Int) {
     var index = start
     let timer = timers[index]
     while true {
@@ -105,7 +57,7 @@ final class TimerHeap {
     place(timer, at: index)
   }
 
-  private func place(_ timer: Timer, at index: Int) {
+  private mutating func place(_ timer: Timer, at index: Int) {
     timers[index] = timer
     timer.index = index
   }

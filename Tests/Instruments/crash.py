@@ -4,12 +4,15 @@
   crash.py kill   --kfm PATH [--rounds N] [--seed S]
   crash.py power  --kfm PATH [--rounds N] [--seed S] [--lie]    on lossyfs; --lie: syncs do nothing
   crash.py serve  --kfm PATH [--rounds N] [--seed S]            `kfm serve` with turns, on lossyfs
+  crash.py calls  --kfm PATH [--step N] [--seed S]              each N-th call of a life fails, in turn
+  crash.py slow   --kfm PATH                                    a disk whose syncs take long
   crash.py sqlite [--rounds N] [--seed S] [--unsafe]            the control: SQLite on lossyfs
 
 A life of `kill` and `power` is a `kfm bench append` with four producers on the same directory; one of
 `serve` is a node that is asked questions. Prints rows `name value bar pass|FAIL`; exit code 1 when one fails, 77 when this machine has no FUSE.
 """
 import argparse
+import errno
 import http.client
 import json
 import os
@@ -19,7 +22,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import uuid
 
 import history
 import lossy
@@ -43,28 +48,43 @@ class Rows:
 class Lives:
     """The log under test, and all that was ever said about it."""
 
-    def __init__(self, kfm, folder, data, rng):
-        self.kfm, self.folder, self.data, self.rng = kfm, folder, data, rng
+    def __init__(self, options, folder, data, rng):
+        self.kfm, self.folder, self.data, self.rng = options.kfm, folder, data, rng
         self.seed = rng.randrange(1 << 30)
         self.lives = 0
+        # Message bytes, messages a batch, batches in flight, segment bytes; None: anything.
+        self.shape = None
+        self.more = ["--io", options.io, "--durability", options.durability]
+        self.boot = None
         self.files = {"acks": [], "seen": [], "stored": []}
 
     def start(self, batches=1 << 30):
         """A life; its lines are on another file system than its log."""
         message, most = self.rng.choice([(100, 1), (1024, 16), (4096, 16), (65536, 1)])
+        shape = self.shape or (message, self.rng.randint(1, most), self.rng.choice([1, 1, 2, 8]),
+                               self.rng.choice([65536, 1 << 20, 16 << 20]))
         command = [self.kfm, "bench", "append", "--dir", self.data, "--producers", str(PRODUCERS),
-                   "--partitions", str(PARTITIONS), "--message-bytes", str(message),
-                   "--batch-bytes", str(message * self.rng.randint(1, most)),
-                   "--inflight", str(self.rng.choice([1, 1, 2, 8])), "--batches", str(batches),
-                   "--seed", str(self.seed), "--segment-bytes",
-                   str(self.rng.choice([65536, 1 << 20, 16 << 20]))]
+                   "--partitions", str(PARTITIONS), "--message-bytes", str(shape[0]),
+                   "--batch-bytes", str(shape[0] * shape[1]), "--inflight", str(shape[2]),
+                   "--batches", str(batches), "--seed", str(self.seed),
+                   "--segment-bytes", str(shape[3])] + self.more
         for kind, paths in self.files.items():
             paths.append(os.path.join(self.folder, f"{kind}.{self.lives}"))
             command += [f"--{kind}", paths[-1]]
         self.errors = os.path.join(self.folder, f"errors.{self.lives}")
         self.lives += 1
+        if self.boot:
+            command = ["unshare", "-m", "sh", "-c",
+                       'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"',
+                       self.boot] + command
         with open(self.errors, "wb") as errors:
             return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+
+    def boot_anew(self):
+        """What starts from now on finds another boot id: the power was gone."""
+        self.boot = os.path.join(self.folder, f"boot.{self.lives}")
+        with open(self.boot, "w", encoding="ascii") as file:
+            file.write(f"{uuid.UUID(int=self.rng.getrandbits(128))}\n")
 
     def said(self):
         with open(self.errors, encoding="utf-8", errors="replace") as errors:
@@ -112,7 +132,8 @@ class Totals:
         self.unstarted += 1
         self.examples.append("not started: " + text)
 
-    def print(self, rows, prefix, lives):
+    def print(self, rows, prefix, lives, allowed=()):
+        """`allowed` may happen: what is promised is less."""
         names = {"lost": "acknowledged_lost", "twice": "offsets_minted_twice", "gaps": "gaps",
                  "duplicates": "duplicates", "disorder": "disorder", "content": "content_wrong",
                  "unseen": "seen_lost", "rewound": "stored_offset_backwards"}
@@ -121,7 +142,8 @@ class Totals:
                  self.acknowledgements >= lives)
         rows.row(f"{prefix}_stored_offsets", self.stored, ">0", self.stored > 0)
         for kind, name in names.items():
-            rows.zero(f"{prefix}_{name}", self.counts[kind])
+            if kind not in allowed:
+                rows.zero(f"{prefix}_{name}", self.counts[kind])
         rows.zero(f"{prefix}_unreadable", self.unreadable)
         rows.zero(f"{prefix}_not_started", self.unstarted)
         for example in self.examples[:20]:
@@ -139,7 +161,7 @@ def kill_rounds(options, rows):
     left = options.rounds
     while left > 0:
         with tempfile.TemporaryDirectory(prefix="kfm-kill-", dir=options.folder) as folder:
-            lives = Lives(options.kfm, folder, os.path.join(folder, "data"), rng)
+            lives = Lives(options, folder, os.path.join(folder, "data"), rng)
             # A log of its own for some lives, so that it does not grow without end.
             for _ in range(min(left, 25)):
                 process = lives.start()
@@ -177,12 +199,17 @@ def power_rounds(options, rows):
                     disk.close()
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    totals.print(rows, "power", options.rounds)
+    # What the kernel has is not what the disk has; offsets still are not given twice.
+    weaker = ("lost", "unseen", "gaps") if options.durability == "replicated" else ()
+    totals.print(rows, "power", options.rounds, weaker)
 
 
 def power_lives(options, rng, disk, folder, totals, count):
-    lives = Lives(options.kfm, folder, os.path.join(disk.path, "data"), rng)
+    lives = Lives(options, folder, os.path.join(disk.path, "data"), rng)
     disk.ask("direct", rng.randrange(2))
+    disk.ask("allocate", rng.randrange(2))
+    if options.durability == "replicated":
+        lives.boot_anew()
     if options.lie:
         # From when there is a log: one that cannot even be made shows nothing.
         lives.start(batches=5).wait()
@@ -203,6 +230,8 @@ def power_lives(options, rng, disk, folder, totals, count):
         if not disk.ask("dead") and rng.random() < 0.25:
             continue
         disk.ask("cut", rng.randrange(1 << 60))
+        if options.durability == "replicated":
+            lives.boot_anew()
         # Reading it makes the journal durable: not always.
         if rng.random() < 0.2 and lives.data_is_there():
             verdict = lives.judge()
@@ -212,6 +241,57 @@ def power_lives(options, rng, disk, folder, totals, count):
     if process.wait() != 0:
         totals.unstarted_because(lives.said())
     totals.add(lives.judge())
+
+
+KINDS = (("eio", errno.EIO), ("enospc", errno.ENOSPC), ("eintr", errno.EINTR), ("short", 0))
+
+
+def call_rounds(options, rows):
+    """The n-th change or sync of a fixed life fails, for every n; the power goes afterwards."""
+    rng = random.Random(options.seed)
+    with tempfile.TemporaryDirectory(prefix="kfm-calls-", dir=options.folder) as work:
+        for name, code in KINDS:
+            totals, call, happened = Totals(), 1 + rng.randrange(options.step), 0
+            while True:
+                disk = lossy.LossyDisk(work)
+                try:
+                    failed = call_life(options, rng, disk, work, totals, call, code)
+                finally:
+                    disk.close()
+                happened += failed
+                if not failed or call > 3000:
+                    break
+                call += options.step
+            rows.row(f"calls_{name}_failed", happened, ">=10", happened >= 10)
+            rows.zero(f"calls_{name}_acknowledged_lost", totals.counts["lost"])
+            bad = sum(totals.counts.values()) - totals.counts["lost"]
+            rows.zero(f"calls_{name}_otherwise_wrong", bad + totals.unreadable)
+            rows.zero(f"calls_{name}_not_started", totals.unstarted)
+            for example in totals.examples[:10]:
+                print("  " + example, file=sys.stderr)
+
+
+def call_life(options, rng, disk, work, totals, call, code):
+    """Returns whether the life was long enough for the call to fail."""
+    with tempfile.TemporaryDirectory(dir=work) as folder:
+        lives = Lives(options, folder, os.path.join(disk.path, "data"), rng)
+        lives.shape = (1024, 16, 2, 65536)
+        disk.ask("failure", code)
+        disk.ask("failcall", call)
+        process = lives.start(batches=120)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            totals.unstarted_because(f"call {call}: it neither ended nor gave up")
+            end(process)
+        disk.ask("failcall", 0)
+        failed = disk.ask("failed") > 0
+        disk.ask("cut", rng.randrange(1 << 60))
+        process = lives.start(batches=20)
+        if process.wait() != 0:
+            totals.unstarted_because(f"call {call}: {lives.said()}")
+        totals.add(lives.judge())
+        return failed
 
 
 class Node:
@@ -367,6 +447,84 @@ def serve_life(node, disk, rng, turns):
     disk.ask("cut", rng.randrange(1 << 60))
 
 
+def peak(process):
+    """Resident bytes at most so far."""
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
+        for line in status:
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def slow_rounds(options, rows):
+    """A disk whose sync takes 50 ms, and once 5 s."""
+    packs = os.path.join(os.path.dirname(os.path.dirname(lossy.HERE)), "personalities")
+    with tempfile.TemporaryDirectory(prefix="kfm-slow-", dir=options.folder) as work:
+        disk = lossy.LossyDisk(work)
+        try:
+            shared_commits(options, rows, disk)
+            node = Node(options.kfm, work, os.path.join(disk.path, "data"), packs)
+            node.start()
+            while node.address() is None and node.process.poll() is None:
+                time.sleep(0.01)
+            before = peak(node.process)
+            for name, delay, seconds in (("none", 0, 5), ("50ms", 50_000, 10), ("5s", 5_000_000, 8)):
+                disk.ask("delay", delay)
+                beside(node, rows, name, seconds)
+            disk.ask("delay", 0)
+            growth = peak(node.process) - before
+            rows.row("slow_sync_node_rss_growth_bytes", growth, "<=33554432", growth <= 32 << 20)
+            end(node.process)
+        finally:
+            disk.close()
+
+
+def shared_commits(options, rows, disk):
+    """64 producers of single messages: whatever waits shares the next sync."""
+    disk.ask("delay", 50_000)
+    result = subprocess.run(
+        [options.kfm, "bench", "append", "--dir", os.path.join(disk.path, "bench"), "--producers",
+         "64", "--partitions", "16", "--batch-bytes", "100", "--batches", "6400", "--json"],
+        capture_output=True, check=False)
+    report = json.loads(result.stdout or b'{"batches": 0, "fdatasyncs": 1}')
+    shared = report["batches"] / max(1, report["fdatasyncs"])
+    rows.row("slow_sync_acknowledgements_per_sync", round(shared, 1), ">=45", shared >= 45)
+
+
+def beside(node, rows, name, seconds):
+    """How long reads take while turns wait for the disk."""
+    until = time.monotonic() + seconds
+    turns, times = [], []
+
+    def post():
+        while time.monotonic() < until:
+            status, reply = node.ask("POST", "/v1/turns", {"user_message": "x"})
+            if status == 202:
+                turns.append(reply["turn_id"])
+
+    posters = [threading.Thread(target=post) for _ in range(4)]
+    for poster in posters:
+        poster.start()
+    host, port = node.address().rsplit(":", 1)
+    connection = http.client.HTTPConnection(host, int(port), timeout=30)
+    while time.monotonic() < until:
+        paths = ["/health/live"] + [f"/v1/turns/{turn}" for turn in turns[:1]]
+        for path in paths:
+            began = time.perf_counter()
+            connection.request("GET", path)
+            connection.getresponse().read()
+            times.append(time.perf_counter() - began)
+        time.sleep(0.002)
+    for poster in posters:
+        poster.join()
+    times.sort()
+    p99 = times[len(times) * 99 // 100] * 1000
+    rows.row(f"slow_sync_{name}_reads", len(times), ">=100", len(times) >= 100)
+    # Without a delay: what this machine makes of it now.
+    bar = "reported" if name == "none" else "<=5"
+    rows.row(f"slow_sync_{name}_reads_p99_ms", round(p99, 2), bar, p99 <= 5 or name == "none")
+
+
 SQLITE = """
 import sqlite3, sys
 db = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -426,11 +584,14 @@ def sqlite_rounds(options, rows):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["kill", "power", "serve", "sqlite"])
+    parser.add_argument("what", choices=["kill", "power", "serve", "calls", "slow", "sqlite"])
     parser.add_argument("--kfm")
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--folder", help="for temporary files, on a disk that syncs")
+    parser.add_argument("--step", type=int, default=1)
+    parser.add_argument("--io", default="auto", help="the loop's way: auto, uring or epoll")
+    parser.add_argument("--durability", default="persisted")
     parser.add_argument("--lie", action="store_true")
     parser.add_argument("--unsafe", action="store_true")
     options = parser.parse_args()
@@ -439,8 +600,8 @@ def main():
         return 77
     print(f"seed {options.seed}", flush=True)
     rows = Rows()
-    {"kill": kill_rounds, "power": power_rounds, "serve": serve_rounds,
-     "sqlite": sqlite_rounds}[options.what](options, rows)
+    {"kill": kill_rounds, "power": power_rounds, "serve": serve_rounds, "calls": call_rounds,
+     "slow": slow_rounds, "sqlite": sqlite_rounds}[options.what](options, rows)
     return 1 if rows.failed else 0
 
 

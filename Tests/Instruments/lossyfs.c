@@ -14,8 +14,12 @@
 //   dead          1 from then on
 //   liesync 0|1   syncs that do nothing and say they did (what the checks must catch)
 //   direct 0|1    whether O_DIRECT is taken (else EINVAL)
+//   allocate 0|1  whether fallocate is known (else EOPNOTSUPP)
 //   delay US      how long a sync takes; other calls go on meanwhile
 //   room BYTES    no more than so much content; 0 is no limit
+//   failcall N    the N-th change or sync from now on fails, as `failure` says, without effect
+//   failure E     an error number (EIO at first); 0 is a write that takes half of what it was given
+//   failed        how many calls have failed so
 //   failsync N    the N-th sync from now on fails with EIO, its content lost and taken for clean
 //   quit
 #define _GNU_SOURCE
@@ -92,7 +96,9 @@ static const char *mountpoint;
 
 static uint64_t random_state = 1;
 static uint64_t done, dies_at, page_total, page_limit, failing_sync;
-static int is_dead, sync_lies, takes_direct = 1, is_cutting, is_quitting;
+static uint64_t failing_call, failed_calls;
+static int failure = EIO;
+static int is_dead, sync_lies, takes_direct = 1, knows_allocate = 1, is_cutting, is_quitting;
 static useconds_t sync_delay;
 
 static uint64_t next_random(void) {
@@ -394,6 +400,13 @@ static int counted(void) {
   return is_dead && next_random() % 2;
 }
 
+// Whether this change or sync is the one to fail.
+static int is_failing(void) {
+  if (!failing_call || --failing_call > 0) return 0;
+  failed_calls++;
+  return 1;
+}
+
 // Operations
 
 static struct inode *at(fuse_ino_t number) {
@@ -421,7 +434,11 @@ static struct fuse_entry_param entry_of(struct inode *inode) {
 #define LOCKED pthread_mutex_lock(&lock)
 #define DONE(reply) do { (void)(reply); pthread_mutex_unlock(&lock); return; } while (0)
 #define FAIL(request, code) DONE(fuse_reply_err(request, code))
-#define CHANGE(request) do { LOCKED; if (counted()) FAIL(request, EIO); } while (0)
+#define CHANGE(request) do { \
+    LOCKED; \
+    if (counted()) FAIL(request, EIO); \
+    if (failure && is_failing()) FAIL(request, failure); \
+  } while (0)
 // A change that happened as the power went is not answered for.
 #define LIVES(request) do { if (is_dead) FAIL(request, EIO); } while (0)
 
@@ -606,6 +623,7 @@ static void do_write(fuse_req_t request, fuse_ino_t number, const char *bytes, s
   (void)info;
   CHANGE(request);
   if (!has_room(count)) FAIL(request, ENOSPC);
+  if (!failure && count > 1 && is_failing()) count /= 2;
   put_bytes(at(number), (const uint8_t *)bytes, count, offset);
   clock_gettime(CLOCK_REALTIME, &at(number)->mtime);
   LIVES(request);
@@ -617,6 +635,7 @@ static void do_fallocate(fuse_req_t request, fuse_ino_t number, int mode, off_t 
   (void)info;
   CHANGE(request);
   struct inode *inode = at(number);
+  if (!knows_allocate) FAIL(request, EOPNOTSUPP);
   if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
     FAIL(request, EOPNOTSUPP);
   if (!has_room(length)) FAIL(request, ENOSPC);
@@ -633,6 +652,10 @@ static void do_fallocate(fuse_req_t request, fuse_ino_t number, int mode, off_t 
 static void sync_now(fuse_req_t request, struct inode *inode) {
   LOCKED;
   if (counted()) FAIL(request, EIO);
+  if (failure && is_failing()) {
+    if (S_ISREG(inode->mode)) clear_dirty(inode);
+    FAIL(request, failure);
+  }
   if (failing_sync && --failing_sync == 0) {
     if (S_ISREG(inode->mode)) clear_dirty(inode);
     FAIL(request, EIO);
@@ -763,8 +786,12 @@ static void command(const char *word, uint64_t value) {
   if (strcmp(word, "dead") == 0) answer = is_dead;
   if (strcmp(word, "liesync") == 0) sync_lies = value;
   if (strcmp(word, "direct") == 0) takes_direct = value;
+  if (strcmp(word, "allocate") == 0) knows_allocate = value;
   if (strcmp(word, "delay") == 0) sync_delay = value;
   if (strcmp(word, "room") == 0) page_limit = value / page_bytes;
+  if (strcmp(word, "failcall") == 0) failing_call = value;
+  if (strcmp(word, "failure") == 0) failure = value;
+  if (strcmp(word, "failed") == 0) answer = failed_calls;
   if (strcmp(word, "failsync") == 0) failing_sync = value;
   pthread_mutex_unlock(&lock);
   printf("ok %llu\n", (unsigned long long)answer);

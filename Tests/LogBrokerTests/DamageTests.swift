@@ -233,7 +233,7 @@ import Testing
       let path = closed ? segment : journal
       let whole = disk.content(of: path)
       let start = closed ? 0 : LogLimits.blockBytes
-      for _ in 0..<3_000 {
+      for _ in 0..<ProofScale.count(3_000, whole: 50_000) {
         var forged = whole
         // In the frame's header, the batch's header or the first message's.
         let field = Int(random.next(below: 104)) * 4

@@ -50,6 +50,7 @@ import Testing
         workload.problems.count == 0, "\(fault) at call \(call): \(workload.problems.first ?? "")")
     }
     #expect(happened > 10)
+    ProofScale.row("sim_failing_calls_\(fault)", happened, ">10", happened > 10)
   }
 
   /// A process is killed at every call in turn; the next one works on what the page cache shows and

@@ -1,6 +1,7 @@
 // Contract: whatever a process was doing when it was killed or the power went, the log opens again,
 // every acknowledged or shown record is there at its offset with its content, an append is there
-// whole or not at all, offsets are never minted twice and stored offsets never go back.
+// whole or not at all, offsets are never minted twice and stored offsets never go back. Each thing
+// that a disk may lose was lost many times, and each way of acknowledging too early is found.
 // (The simulated disk tears sectors at byte granularity; it cannot show what a disk does that
 // reorders writes across a flush, or lies about one.)
 
@@ -9,41 +10,93 @@ import LogBroker
 import Testing
 
 @Suite struct PowerLossTests {
-  /// Lives of random length, ended in random ways at random calls.
-  @Test func nothingIsLostOverManyLives() {
-    let seeds = 0..<160
-    var lives = 0
-    var directs = 0
+  private struct Outcome {
+    var crashPoints = 0
     var acknowledgements = 0
-    for seed in seeds {
-      let workload = BusWorkload(seed: UInt64(seed))
-      let random = SeededRandom(seed: UInt64(seed) ^ 0xBEEF)
-      for _ in 0..<10 {
-        // Some power losses come in the middle of opening, most in the middle of work; some lives
-        // end otherwise.
-        if random.next(below: 4) > 0 {
-          workload.disk.faults[Int(random.next(below: 160))] = .crash
-        }
-        guard workload.open() else {
-          workload.end(.powerLoss)
-          continue
-        }
+    var directWrites = 0
+    var clockJumps = 0
+    var problems: [String] = []
+    var tally: [String: Int] = [:]
+
+    mutating func add(_ workload: BusWorkload) {
+      acknowledgements += workload.acknowledgements
+      directWrites += workload.metrics.directWrites.value
+      clockJumps += workload.clockJumps
+      problems += workload.problems
+      tally.merge(workload.disk.tally.counts, uniquingKeysWith: +)
+    }
+  }
+
+  /// Lives of random length on one disk, ended in random ways at random calls; all but a few by a
+  /// power loss.
+  private func lives(seed: Int, lie: SimulatedDisk.Lie? = nil, into outcome: inout Outcome) {
+    let workload = BusWorkload(seed: UInt64(seed))
+    let random = SeededRandom(seed: UInt64(seed) ^ 0xBEEF)
+    for life in 0..<10 {
+      // A log that cannot even be made shows nothing.
+      if life == 1, let lie { workload.disk.lies = [lie] }
+      // Some power losses come in the middle of opening, most in the middle of work.
+      if random.next(below: 5) > 0 {
+        workload.disk.faults[Int(random.next(below: 160))] = .crash
+      }
+      if workload.open() {
         workload.verify()
         // Short lives, too: what a start relies on must not need a later commit to become durable.
         workload.run(operations: random.next(below: 3) == 0 ? Int(random.next(below: 3)) : 40)
-        let ends = BusWorkload.End.allCases
-        workload.end(
-          workload.disk.isDead ? .powerLoss : ends[Int(random.next(below: UInt64(ends.count)))])
-        lives += 1
       }
-      workload.open()
-      workload.verify()
-      acknowledgements += workload.acknowledgements
-      directs += workload.metrics.directWrites.value
-      #expect(workload.problems.count == 0, "\(workload.problems.first ?? "")")
+      let choice = random.next(below: 6)
+      let end: BusWorkload.End =
+        workload.disk.isDead || choice > 1 ? .powerLoss : choice == 0 ? .close : .kill
+      if end == .powerLoss { outcome.crashPoints += 1 }
+      workload.end(end)
+      if lie != nil, !workload.problems.isEmpty { break }
     }
-    #expect(lives > 1_000)
-    #expect(acknowledgements > 1_000)
-    #expect(directs > 1_000)
+    workload.open()
+    workload.verify()
+    outcome.add(workload)
+  }
+
+  /// Two halves, side by side.
+  @Test(arguments: 0..<2) func nothingIsLostOverManyLives(half: Int) {
+    let wanted = ProofScale.count(10_000, whole: 1_000_000) / 2
+    var outcome = Outcome()
+    var seed = half
+    while outcome.crashPoints < wanted, outcome.problems.count < 5 {
+      lives(seed: seed, into: &outcome)
+      seed += 2
+    }
+    #expect(outcome.problems.isEmpty, "\(outcome.problems)")
+    #expect(outcome.acknowledgements > wanted)
+    #expect(outcome.directWrites > wanted)
+    #expect(outcome.clockJumps > 100)
+    ProofScale.row(
+      "sim_clock_jumps_\(half)", outcome.clockJumps, ">100", outcome.clockJumps > 100)
+    let kinds = [
+      "sector kept", "sector dropped", "sector torn", "size kept", "size lost", "size in between",
+      "entry kept", "entry lost", "file lost with its directory",
+    ]
+    for kind in kinds {
+      #expect(outcome.tally[kind, default: 0] > 20, "\(kind) hardly ever happened")
+      ProofScale.row(
+        "sim_power_\(kind.split(separator: " ").joined(separator: "_"))",
+        outcome.tally[kind, default: 0], ">20", outcome.tally[kind, default: 0] > 20)
+    }
+    ProofScale.row(
+      "sim_power_crash_points_\(half)", outcome.crashPoints, ">=\(wanted)",
+      outcome.crashPoints >= wanted)
+    ProofScale.row(
+      "sim_power_problems_\(half)", outcome.problems.count, "0", outcome.problems.isEmpty)
+  }
+
+  /// What acknowledges too early is found within 200 seeds.
+  @Test(arguments: SimulatedDisk.Lie.allCases) func aLieIsFound(lie: SimulatedDisk.Lie) {
+    var outcome = Outcome()
+    var seed = 0
+    while outcome.problems.isEmpty, seed < 200 {
+      lives(seed: seed, lie: lie, into: &outcome)
+      seed += 1
+    }
+    ProofScale.row("sim_power_finds_\(lie)", seed, "<=200", !outcome.problems.isEmpty)
+    #expect(!outcome.problems.isEmpty, "\(lie) was not found in \(seed) seeds")
   }
 }

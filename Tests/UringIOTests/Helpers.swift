@@ -117,8 +117,48 @@ final class SocketPair {
 
   func put(_ bytes: [UInt8]) { #expect(write(other, bytes, bytes.count) == bytes.count) }
 
+  /// Up to `count` bytes that are there.
+  func get(_ count: Int) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+      filled = max(0, recv(other, buffer.baseAddress, count, Int32(MSG_DONTWAIT)))
+    }
+  }
+
+  /// Puts in what there is room for.
+  func offer(_ count: Int) {
+    withUnsafeTemporaryAllocation(byteCount: count, alignment: 1) { bytes in
+      bytes.initializeMemory(as: UInt8.self, repeating: 9)
+      _ = Glibc.send(other, bytes.baseAddress, count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
+    }
+  }
+
+  /// Takes out what is there.
+  func drop() {
+    withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 1) { bytes in
+      while recv(other, bytes.baseAddress, bytes.count, Int32(MSG_DONTWAIT)) > 0 {}
+    }
+  }
+
+  func closeOther() { _ = Glibc.close(other) }
+
   func close() {
     socket.close()
-    _ = Glibc.close(other)
+    closeOther()
   }
+}
+
+/// A connection made by a blocking call, as the descriptor of the client.
+func connectBlocking(to address: SocketAddress) -> Int32 {
+  var raw = sockaddr_in()
+  raw.sin_family = sa_family_t(AF_INET)
+  raw.sin_port = address.port.bigEndian
+  raw.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+  let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+  let result = withUnsafePointer(to: &raw) {
+    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+      Glibc.connect(client, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+    }
+  }
+  #expect(result == 0)
+  return client
 }

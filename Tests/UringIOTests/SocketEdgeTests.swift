@@ -242,6 +242,52 @@ import UringIO
     }
   }
 
+  @Test(arguments: IOKind.allCases) func aPausedSocketLearnsThatItsPeerIsGone(io: IOKind) throws {
+    try withPair(io) { harness, client, server in
+      var ends: [SocketEnd] = []
+      server.onReceive = { _ in server.pauseReceiving() }
+      server.onEnd = { ends.append($0) }
+      server.startReceiving()
+      client.send([1])
+      var isLong = false
+      harness.loop.schedule(after: .milliseconds(300)) { isLong = true }
+      #expect(harness.until { isLong })
+      var option = linger(l_onoff: 1, l_linger: 0)
+      setsockopt(
+        client.descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+      client.close()
+      #expect(harness.until { !ends.isEmpty })
+      guard case .failed(let failure) = ends[0] else {
+        Issue.record("\(ends)")
+        return
+      }
+      #expect(failure.code == ECONNRESET)
+      #expect(ends.count == 1)
+    }
+  }
+
+  @Test(arguments: IOKind.allCases) func aPausedSocketLosesNothingWhenItsPeerEnds(io: IOKind) throws
+  {
+    try LoopHarness.run(io) { harness in
+      let pair = try SocketPair(harness.loop)
+      var received: [UInt8] = []
+      var end: SocketEnd?
+      pair.socket.onReceive = { received += $0 }
+      pair.socket.onEnd = { end = $0 }
+      pair.socket.pauseReceiving()
+      pair.put([1, 2, 3])
+      pair.closeOther()
+      var isLong = false
+      harness.loop.schedule(after: .milliseconds(300)) { isLong = true }
+      #expect(harness.until { isLong })
+      #expect(end == nil)
+      pair.socket.resumeReceiving()
+      #expect(harness.until { end == .peerClosed })
+      #expect(received == [1, 2, 3])
+      pair.socket.close()
+    }
+  }
+
   @Test(arguments: IOKind.allCases) func aFailureWhileSendingFollowsAHalfClose(io: IOKind) throws {
     try withPair(io) { harness, client, server in
       var ends: [SocketEnd] = []
@@ -295,7 +341,10 @@ import UringIO
           }
           guard result == 0 else { exit(2) }
         }
-        guard harness.until({ harness.loop.statistics.acceptPauses.value >= 2 }) else { exit(3) }
+        let entersBefore = harness.loop.statistics.enters.value
+        guard harness.until({ harness.loop.statistics.acceptPauses.value >= 4 }) else { exit(3) }
+        // It rests in between.
+        guard harness.loop.statistics.enters.value - entersBefore <= 20 else { exit(6) }
         guard accepted.count < 5 else { exit(4) }
         for descriptor in taken { Glibc.close(descriptor) }
         guard harness.until({ accepted.count == 5 }) else { exit(5) }

@@ -17,18 +17,25 @@ struct EchoServerCommand: Command {
       FlagDefinition(
         name: "loops", kind: .integer("N", 1...64),
         summary: "event loops, each on its own thread; they take connections in turn (1)"),
+      FlagDefinition(
+        name: "tls-cert", kind: .file, summary: "PEM certificate: over TLS, with --tls-key"),
+      FlagDefinition(name: "tls-key", kind: .file, summary: "PEM key of that certificate"),
       FlagDefinition(name: "json", kind: nil, summary: "the ready line as one JSON object"),
     ],
     examples: [
       Example("kfm bench echo-server --port 7007", "one loop, until SIGINT or SIGTERM"),
       Example("kfm bench echo-server --loops 2 --json", "two loops on a free port"),
+      Example(
+        "kfm bench echo-server --port 7008 --tls-cert cert.pem --tls-key key.pem", "over TLS"),
     ]
-  ) { typed throws(UsageError) in EchoServerCommand(typed) }
+  ) { typed throws(UsageError) in try EchoServerCommand(typed) }
 
   private let port: UInt16
   private let io: IOChoice
   private let loops: Int
   private let isJSON: Bool
+  private let certificate: String?
+  private let key: String?
 
   private var options: EventLoopOptions {
     var options = EventLoopOptions()
@@ -36,11 +43,19 @@ struct EchoServerCommand: Command {
     return options
   }
 
-  private init(_ typed: TypedArguments) {
+  private init(_ typed: TypedArguments) throws(UsageError) {
     port = UInt16(typed.integer("port") ?? 0)
     io = typed["io"].flatMap(IOChoice.init) ?? .auto
     loops = typed.integer("loops") ?? 1
     isJSON = typed.has("json")
+    certificate = typed["tls-cert"]
+    key = typed["tls-key"]
+    guard (certificate == nil) == (key == nil) else {
+      throw UsageError("--tls-cert and --tls-key: expected both or none")
+    }
+    guard certificate == nil || loops == 1 else {
+      throw UsageError("--loops: expected 1 with --tls-cert")
+    }
   }
 
   func run(in context: CommandContext) throws(CommandFailure) -> ExitCode {
@@ -51,13 +66,23 @@ struct EchoServerCommand: Command {
     } catch {
       throw CommandFailure(.failed, "\(error)")
     }
+    let tls = try makeContext()
     let others = try startOthers()
     defer { for other in others { other.stop() } }
-    let server = try listen(loop, others.map(\.handle))
+    let server = try listen(loop, others.map(\.handle), tls)
     sayReady(context, loop.io, server.address)
     loop.run()
     server.close()
     return .ok
+  }
+
+  private func makeContext() throws(CommandFailure) -> TLSContext? {
+    guard let certificate, let key else { return nil }
+    do throws(TLSFailure) {
+      return try .server(certificateFile: certificate, keyFile: key)
+    } catch {
+      throw CommandFailure(.usage, error.description)
+    }
   }
 
   private func startOthers() throws(CommandFailure) -> [LoopThread] {
@@ -72,11 +97,11 @@ struct EchoServerCommand: Command {
   }
 
   private func listen(
-    _ loop: EventLoop, _ others: [EventLoopHandle]
+    _ loop: EventLoop, _ others: [EventLoopHandle], _ tls: TLSContext?
   ) throws(CommandFailure) -> EchoServer {
     do throws(IOFailure) {
       return try EchoServer(
-        loop: loop, address: .ipv4(host: "127.0.0.1", port: port), others: others)
+        loop: loop, address: .ipv4(host: "127.0.0.1", port: port), others: others, tls: tls)
     } catch {
       throw error.isAddressInUse
         ? CommandFailure(

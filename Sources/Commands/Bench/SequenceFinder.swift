@@ -44,9 +44,8 @@ struct SequenceFinder {
     while at < range.upperBound {
       let count = Int(min(range.upperBound - at, 10_000))
       let result = try poll(target, from: .offset(at), count: count)
-      guard let last = result.records.last else {
-        throw CommandFailure(.dataDamaged, "partition \(target.partition) has nothing at \(at)")
-      }
+      // A gap up to the end: offsets that were skipped when the machine was started anew.
+      guard let last = result.records.last else { return }
       for record in result.records {
         guard let message = BenchMessage(record.payloadBytes) else { continue }
         body(message)

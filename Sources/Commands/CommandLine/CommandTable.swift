@@ -11,10 +11,11 @@ package struct CommandTable {
       + [PacksListCommand.definition, PacksNewCommand.definition, PacksValidateCommand.definition]
       + [ConfigCommand.check, ConfigCommand.show, ConfigCommand.schema]
       + [LogCommand.verify, LogCommand.inspect, LogCommand.repair]
-      + [EchoServerCommand.definition]
       + [LoadCommand.definition, DoctorCommand.definition, VersionCommand.definition]
       + [
         AppendBenchCommand.definition,
+        EchoServerCommand.definition,
+        LoopCommand.definition,
         VecServeCommand.definition,
       ]
       + [CompletionsCommand.definition]

@@ -25,6 +25,8 @@ struct NodeMetricSources {
       "kfm_ring_receive_buffers_exhausted_total", "Receives that found no buffer.",
       ring.receiveBuffersExhausted)
     counter("kfm_ring_accept_pauses_total", "Pauses for want of descriptors.", ring.acceptPauses)
+    counter(
+      "kfm_ring_stalls_total", "Callbacks that held the loop for 50 ms or longer.", ring.stalls)
     counter("kfm_log_commits_total", "Commit groups: one write and one fdatasync.", log.commits)
     counter("kfm_log_records_total", "Records appended.", log.records)
     counter("kfm_log_journal_bytes_total", "Bytes written to the journal.", log.journalBytes)

@@ -61,6 +61,14 @@ package final class NodeServer {
     } catch {
       throw StartFailure("cannot watch signals: \(error)", exitCode: .failed)
     }
+    loop.onStall { [logger] stall in
+      logger.warning(
+        "the event loop was held up",
+        [
+          "by": .string(stall.activity), "milliseconds": .int(stall.duration.milliseconds),
+          "unreported": .int(Int64(stall.unreported)),
+        ])
+    }
     let node = try NodeAssembly(start.loaded, loop, log, logger)
     self.node = node
     try node.openEngine()

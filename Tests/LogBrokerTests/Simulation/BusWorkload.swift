@@ -113,10 +113,20 @@ final class BusWorkload {
       case 0...5: append()
       case 6: storeOffset()
       case 7: readSome()
+      case 8 where chance(10): jumpClock()
       default: loop.settle()
       }
       for _ in 0..<random.next(below: 5) { loop.turn() }
     }
+  }
+
+  private(set) var clockJumps = 0
+
+  /// By an hour or ten years, forward or back.
+  private func jumpClock() {
+    let seconds: Int64 = chance(50) ? 3_600 : 315_576_000
+    loop.wallClock.jump(seconds: chance(50) ? seconds : -seconds)
+    clockJumps += 1
   }
 
   func append(bytesMax: Int = 700) {

@@ -2,11 +2,28 @@ import Base
 import LogBroker
 
 /// A file system in memory that remembers what has been synced, fails where it is told to, and can
-/// lose power: then each unsynced sector is kept, dropped or torn by seed, and so is each unsynced
-/// directory entry.
+/// lose power: then each unsynced sector is kept, dropped or torn by seed, and so are each unsynced
+/// size and directory entry. A sync makes one file's content and size durable and nothing else; a
+/// file whose directory is lost is lost with it.
 final class SimulatedDisk: LoopStorage {
   enum Fault: Sendable, CaseIterable {
     case ioError, diskFull, shortWrite, syncError, crash
+  }
+
+  /// What a disk, or the code above it, can do wrong so that acknowledgements are worth nothing:
+  /// each must be found by the tests.
+  enum Lie: Sendable, CaseIterable {
+    /// Commits are acknowledged without their sync.
+    case commitsAreNotSynced
+    /// A commit's sync does not wait for its write.
+    case syncsAreNotLinked
+    /// Journals are released though the segments were not synced.
+    case segmentsAreNotSynced
+    /// The checkpoint is renamed though its content was not synced.
+    case checkpointsAreNotSynced
+    case directoriesAreNotSynced
+    /// What recovery writes again is not synced before it is served.
+    case recoveryDoesNotSync
   }
 
   static let sectorBytes = 512
@@ -16,9 +33,34 @@ final class SimulatedDisk: LoopStorage {
     var content: [UInt8] = []
     /// What the disk holds.
     var durable: [UInt8] = []
-    /// Sectors of `content` that a sync has to write, and how often each was written to.
-    var dirty: [Int: Int] = [:]
-    var writes = 0
+    /// Sectors of `content` that a sync has to write.
+    var dirty: Set<Int> = []
+
+    func setSize(_ size: Int) {
+      if size < content.count {
+        // Should the file grow again, there are zeros.
+        mark(size..<content.count)
+        content.removeLast(content.count - size)
+      } else if size > content.count {
+        content.append(contentsOf: repeatElement(0, count: size - content.count))
+      }
+    }
+
+    func mark(_ range: Range<Int>) {
+      guard !range.isEmpty else { return }
+      dirty.formUnion(range.lowerBound / sectorBytes...(range.upperBound - 1) / sectorBytes)
+    }
+
+    func settle() {
+      durable = content
+      dirty.removeAll(keepingCapacity: true)
+    }
+  }
+
+  /// How often each thing that a power loss can do was done, over all lives of a disk.
+  final class Tally {
+    private(set) var counts: [String: Int] = [:]
+    func note(_ name: String) { counts[name, default: 0] += 1 }
   }
 
   /// A change of a directory that is not durable yet: `path` means `inode` from now on, and
@@ -27,13 +69,19 @@ final class SimulatedDisk: LoopStorage {
     var path: String
     var inode: Inode?
     var removed: String?
+    var isDirectory = false
   }
 
   private let loop: SimulatedLoop
   private let random: SeededRandom
   private var names: [String: Inode] = [:]
   private var durableNames: [String: Inode] = [:]
+  private var directories: Set<String> = [""]
+  private var durableDirectories: Set<String> = [""]
   private var unsyncedEntries: [Entry] = []
+  /// Stays the same for what becomes of this disk.
+  private(set) var tally = Tally()
+  var lies: Set<Lie> = []
   private var isLocked = false
   /// Calls so far; the next one fails as planned for its number.
   private(set) var calls = 0
@@ -92,8 +140,12 @@ final class SimulatedDisk: LoopStorage {
     let next = SimulatedDisk(loop: loop, seed: random.next())
     next.names = names
     next.durableNames = durableNames
+    next.directories = directories
+    next.durableDirectories = durableDirectories
     next.unsyncedEntries = unsyncedEntries
     next.bootID = bootID
+    next.tally = tally
+    next.lies = lies
     return next
   }
 
@@ -101,39 +153,88 @@ final class SimulatedDisk: LoopStorage {
   func afterPowerLoss(loop: SimulatedLoop) -> SimulatedDisk {
     let next = SimulatedDisk(loop: loop, seed: random.next())
     var survivors = durableNames
-    for entry in unsyncedEntries where random.next(below: 2) == 0 {
+    next.directories = durableDirectories
+    // Nothing of it, all of it, or what chance will have.
+    let share = random.next(below: 4)
+    for entry in unsyncedEntries {
+      let isKept = share == 0 ? false : share == 1 ? true : random.next(below: 2) == 0
+      tally.note(isKept ? "entry kept" : "entry lost")
+      guard isKept else { continue }
+      if entry.isDirectory { next.directories.insert(entry.path) }
       if let inode = entry.inode { survivors[entry.path] = inode }
       if let removed = entry.removed { survivors[removed] = nil }
     }
     var settled: [ObjectIdentifier: Inode] = [:]
-    for (path, inode) in survivors {
+    for (path, inode) in survivors.sorted(by: { $0.key < $1.key }) {
+      guard next.hasDirectories(above: path) else {
+        tally.note("file lost with its directory")
+        continue
+      }
       let id = ObjectIdentifier(inode)
       if settled[id] == nil { settled[id] = afterPowerLoss(inode) }
       next.names[path] = settled[id]
     }
+    next.directories = next.directories.filter { next.hasDirectories(above: $0) }
+    next.durableDirectories = next.directories
     next.durableNames = next.names
     next.bootID = bootID + 1
+    next.tally = tally
+    next.lies = lies
     return next
+  }
+
+  private func hasDirectories(above path: String) -> Bool {
+    var path = path
+    while !path.isEmpty {
+      path = Self.directory(of: path)
+      if !directories.contains(path) { return false }
+    }
+    return true
   }
 
   private func afterPowerLoss(_ inode: Inode) -> Inode {
     let left = Inode()
     left.content = inode.durable
-    for sector in inode.dirty.keys.sorted() {
+    guard !inode.dirty.isEmpty || inode.content.count != inode.durable.count else {
+      left.durable = left.content
+      return left
+    }
+    let size = sizeAfterPowerLoss(inode)
+    left.setSize(max(size, left.content.count))
+    for sector in inode.dirty.sorted() {
       let start = sector * Self.sectorBytes
-      let end = min(start + Self.sectorBytes, inode.content.count)
+      let end = min(start + Self.sectorBytes, left.content.count)
       guard start < end else { continue }
       let choice = random.next(below: 4)
+      tally.note(choice == 0 ? "sector dropped" : choice == 1 ? "sector torn" : "sector kept")
       if choice == 0 { continue }
-      if left.content.count < end {
-        left.content += [UInt8](repeating: 0, count: end - left.content.count)
-      }
       // Torn: the first part is new, the rest is what was there.
       let cut = choice == 1 ? start + Int(random.next(below: UInt64(end - start))) : end
-      left.content.replaceSubrange(start..<cut, with: inode.content[start..<cut])
+      for index in start..<cut {
+        left.content[index] = index < inode.content.count ? inode.content[index] : 0
+      }
     }
-    left.durable = left.content
+    left.setSize(size)
+    left.settle()
     return left
+  }
+
+  /// The old one, the new one, or the end of a sector that was written.
+  private func sizeAfterPowerLoss(_ inode: Inode) -> Int {
+    guard inode.content.count != inode.durable.count else { return inode.content.count }
+    switch random.next(below: 4) {
+    case 0:
+      tally.note("size lost")
+      return inode.durable.count
+    case 1 where inode.content.count > inode.durable.count && !inode.dirty.isEmpty:
+      tally.note("size in between")
+      let sector = inode.dirty.sorted()[Int(random.next(below: UInt64(inode.dirty.count)))]
+      let end = min((sector + 1) * Self.sectorBytes, inode.content.count)
+      return max(end, inode.durable.count)
+    default:
+      tally.note("size kept")
+      return inode.content.count
+    }
   }
 
   // MARK: Storage
@@ -148,6 +249,9 @@ final class SimulatedDisk: LoopStorage {
     _ = try enter("open \(path)", isWrite: access == .create, isSync: false)
     if case .create = access {
       if names[path] == nil, isFull { throw StorageFailure(.diskFull, "open \(path)") }
+      guard directories.contains(Self.directory(of: path)) else {
+        throw StorageFailure(.notFound, "open \(path): no directory")
+      }
       let inode = Inode()
       names[path] = inode
       unsyncedEntries.append(Entry(path: path, inode: inode))
@@ -166,6 +270,13 @@ final class SimulatedDisk: LoopStorage {
 
   func makeDirectory(_ path: String) throws(StorageFailure) {
     _ = try enter("mkdir \(path)", isWrite: true, isSync: false)
+    var partial = ""
+    for part in path.split(separator: "/") {
+      partial += partial.isEmpty ? String(part) : "/\(part)"
+      if directories.insert(partial).inserted {
+        unsyncedEntries.append(Entry(path: partial, inode: nil, isDirectory: true))
+      }
+    }
   }
 
   func rename(_ path: String, to target: String) throws(StorageFailure) {
@@ -185,9 +296,11 @@ final class SimulatedDisk: LoopStorage {
 
   func syncDirectory(_ path: String) throws(StorageFailure) {
     _ = try enter("sync \(path)", isWrite: false, isSync: true)
+    if lies.contains(.directoriesAreNotSynced) { return }
     let synced = unsyncedEntries.filter { Self.directory(of: $0.path) == path }
     unsyncedEntries.removeAll { Self.directory(of: $0.path) == path }
     for entry in synced {
+      if entry.isDirectory { durableDirectories.insert(entry.path) }
       if let inode = entry.inode { durableNames[entry.path] = inode }
       if let removed = entry.removed { durableNames[removed] = nil }
     }
@@ -245,7 +358,19 @@ final class SimulatedDisk: LoopStorage {
     inode.durable = bytes
     names[path] = inode
     durableNames[path] = inode
+    var directory = Self.directory(of: path)
+    while !directory.isEmpty {
+      directories.insert(directory)
+      durableDirectories.insert(directory)
+      directory = Self.directory(of: directory)
+    }
   }
+
+  /// Changes one bit where it stands.
+  func flip(_ path: String, byte: Int, bit: Int) { names[path]?.content[byte] ^= 1 << UInt8(bit) }
+
+  /// Cuts a file, or makes it longer, where it stands.
+  func setSize(_ path: String, _ size: Int) { names[path]?.setSize(size) }
 
   func removeFile(_ path: String) {
     names[path] = nil
@@ -269,17 +394,14 @@ final class SimulatedDisk: LoopStorage {
     if outcome == .shortWrite { count = Int(random.next(below: UInt64(max(1, bytes.count)))) }
     let room = isFull ? max(0, inode.content.count - offset) : count
     let written = min(count, room)
-    if inode.content.count < offset + written {
-      let missing = offset + written - inode.content.count
-      inode.content += [UInt8](repeating: 0, count: missing)
-    }
-    inode.content.replaceSubrange(offset..<offset + written, with: bytes.prefix(written))
-    inode.writes += 1
-    if written > 0 {
-      for sector in offset / Self.sectorBytes...(offset + written - 1) / Self.sectorBytes {
-        inode.dirty[sector] = inode.writes
+    if inode.content.count < offset + written { inode.setSize(offset + written) }
+    inode.content.withUnsafeMutableBytes { content in
+      if written > 0 {
+        content.baseAddress!.advanced(by: offset).copyMemory(
+          from: bytes.baseAddress!, byteCount: written)
       }
     }
+    inode.mark(offset..<offset + written)
     if written < bytes.count { throw StorageFailure(.diskFull, "write \(path): short") }
   }
 
@@ -288,23 +410,22 @@ final class SimulatedDisk: LoopStorage {
       _ = try enter("fdatasync \(path)", isWrite: false, isSync: true)
     } catch {
       // The kernel takes what it could not write for clean.
-      if !isDead { inode.dirty = [:] }
+      if !isDead { inode.dirty = [] }
       throw error
     }
-    if inode.durable.count > inode.content.count {
-      inode.durable.removeLast(inode.durable.count - inode.content.count)
-    }
-    if inode.durable.count < inode.content.count {
-      let missing = inode.content.count - inode.durable.count
-      inode.durable += [UInt8](repeating: 0, count: missing)
-    }
-    for sector in inode.dirty.keys {
+    if lies.contains(.segmentsAreNotSynced), path.hasSuffix(".log") { return }
+    if lies.contains(.checkpointsAreNotSynced), path.contains("checkpoint") { return }
+    let old = inode.durable.count
+    let new = inode.content.count
+    if old > new { inode.durable.removeLast(old - new) }
+    if old < new { inode.durable.append(contentsOf: repeatElement(0, count: new - old)) }
+    for sector in inode.dirty {
       let start = sector * Self.sectorBytes
-      let end = min(start + Self.sectorBytes, inode.content.count)
+      let end = min(start + Self.sectorBytes, new)
       guard start < end else { continue }
-      inode.durable.replaceSubrange(start..<end, with: inode.content[start..<end])
+      for index in start..<end { inode.durable[index] = inode.content[index] }
     }
-    inode.dirty = [:]
+    inode.dirty.removeAll(keepingCapacity: true)
   }
 
   fileprivate func read(
@@ -319,17 +440,12 @@ final class SimulatedDisk: LoopStorage {
   fileprivate func allocate(_ inode: Inode, _ path: String, _ size: Int) throws(StorageFailure) {
     _ = try enter("allocate \(path)", isWrite: true, isSync: false)
     if isFull, size > inode.content.count { throw StorageFailure(.diskFull, "allocate \(path)") }
-    let missing = size - inode.content.count
-    if missing > 0 { inode.content += [UInt8](repeating: 0, count: missing) }
+    if size > inode.content.count { inode.setSize(size) }
   }
 
   fileprivate func truncate(_ inode: Inode, to size: Int) throws(StorageFailure) {
     _ = try enter("truncate", isWrite: false, isSync: false)
-    if size < inode.content.count {
-      inode.content.removeLast(inode.content.count - size)
-    } else {
-      inode.content += [UInt8](repeating: 0, count: size - inode.content.count)
-    }
+    inode.setSize(size)
   }
 }
 
@@ -378,6 +494,7 @@ private final class SimulatedFile: LoopFile {
 
   func sync() throws(StorageFailure) {
     checkOpen()
+    if disk.lies.contains(.recoveryDoesNotSync), path.hasSuffix(".wal") { return }
     try disk.sync(inode, path)
   }
 
@@ -416,14 +533,30 @@ private final class SimulatedFile: LoopFile {
     at offset: Int, _ bytes: UnsafeRawBufferPointer,
     completion: @escaping (Result<Void, CommitFailure>) -> Void
   ) {
+    if disk.lies.contains(.syncsAreNotLinked) { return race(at: offset, bytes, completion) }
     write(at: offset, bytes) { [self] result in
       if case .failure(let failure) = result { return completion(.failure(.write(failure))) }
+      if disk.lies.contains(.commitsAreNotSynced) { return completion(.success(())) }
       // The file may have been closed meanwhile: what is under way goes on.
       disk.perform({ completion($0.mapError { .sync($0) }) }) {
         [inode, path] (disk) throws(StorageFailure) in
         try disk.sync(inode, path)
       }
     }
+  }
+
+  /// Write and sync as two that know nothing of each other.
+  private func race(
+    at offset: Int, _ bytes: UnsafeRawBufferPointer,
+    _ completion: @escaping (Result<Void, CommitFailure>) -> Void
+  ) {
+    var left = 2
+    func done() {
+      left -= 1
+      if left == 0 { completion(.success(())) }
+    }
+    write(at: offset, bytes) { _ in done() }
+    sync { _ in done() }
   }
 
   func sync(completion: @escaping (Result<Void, StorageFailure>) -> Void) {

@@ -6,7 +6,8 @@ import TestSupport
 /// by seed among all that is in flight.
 final class SimulatedLoop: LogLoop {
   let manualClock = ManualClock()
-  var clock: any Clock { manualClock }
+  private(set) lazy var wallClock = ShiftedClock(manualClock)
+  var clock: any Clock { wallClock }
   private let random: SeededRandom
   private var hooks: [() -> Void] = []
   private var enqueued: [() -> Void] = []
