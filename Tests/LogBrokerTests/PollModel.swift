@@ -59,10 +59,11 @@ final class PollModel {
   static let replicated = TopicPartition(.latency, 0)
   static let targets = BusWorkload.targets + [expiring, bounded, replicated]
   static let expiry: Int64 = 6 * hour
-  static let boundedBytes = 20 << 10
+  static let boundedBytes = 32 << 10
   static let hour: Int64 = 3_600_000_000
-  /// What a segment of the bounded topic may grow to with its last batch.
-  static let segmentBytesMost = 16 << 10
+  /// What a segment of the bounded topic may grow to: almost its limit, then the largest batch, and
+  /// the blocks that both fill up.
+  static let segmentBytesMost = 20 << 10
 
   let random: SeededRandom
   private var loop: SimulatedLoop
@@ -242,7 +243,7 @@ final class PollModel {
     let state = states[Self.bounded]!
     let bytes = state.entries[state.first...].reduce(0) { $0 + $1.bytes }
     // One segment and what waits in memory stay in any case.
-    if bytes > Self.boundedBytes + (16 << 10) { problem("\(bytes) bytes are kept") }
+    if bytes > Self.boundedBytes + Self.segmentBytesMost { problem("\(bytes) bytes are kept") }
   }
 
   /// Looks which records retention took, and whether it was right to.
@@ -262,7 +263,8 @@ final class PollModel {
         // One segment less than is too much at most, blocks that are filled up included.
         let left = bus.status().first { $0.topic == target.topic }?.bytes ?? 0
         if left + Self.segmentBytesMost <= Self.boundedBytes {
-          problem("deleted down to \(left) bytes")
+          let cut = "\(state.first)..<\(first) of \(state.entries.count)"
+          problem("deleted \(cut), down to \(left) bytes")
         }
       default: problem("\(target) was cut to \(first)")
       }

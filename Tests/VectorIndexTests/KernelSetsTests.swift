@@ -64,7 +64,7 @@ import Testing
         at % stride < dimension ? (at % 7 == 0 ? 255 : UInt8(random.next(below: 256))) : 128
       }
       let query = (0..<stride).map { at in
-        at < dimension ? (at % 3 == 0 ? Int8.max : Int8(random.next(below: 255)) &- 127) : 0
+        at < dimension ? (at % 3 == 0 ? Int8.max : Int8(Int(random.next(below: 255)) - 127)) : 0
       }
       let expected = (0..<5).map { (row: Int) -> Int32 in
         var sum: Int32 = 0

@@ -44,28 +44,33 @@ struct FrameWalk {
 
   /// The next frame. Its header is checked; the body is not, see `isWhole`.
   mutating func next() -> Step {
-    let step = frame(at: at)
+    let found = frame(at: at)
     let aligned = GroupWriter.roundedToBlock(origin + at) - origin
-    guard let expected, aligned > at, !step.begins(with: expected) else { return taken(step) }
-    // What was written directly begins at a block.
+    guard let expected, aligned > at, found.base != expected else { return taken(found.step) }
+    // What was written directly begins at a block, and anything may fill the space before it; but
+    // a frame of later records stands behind a gap, perhaps: whoever takes the frames knows.
+    let standsHere = found.base.map { $0 > expected } ?? false
     guard aligned < bytes.count else {
-      if case .frame = step { return taken(step) }
-      if aligned > bytes.count { return bytes.count == at ? .end : .needs(aligned - at) }
+      if standsHere || at == bytes.count { return taken(found.step) }
+      if aligned > bytes.count { return .needs(aligned - at) }
+      if case .needs = found.step, beginsFrame(at) { return found.step }
       at = aligned
       return .end
     }
     let other = frame(at: aligned)
-    switch other {
-    case .frame(let frame) where frame.base == expected:
-      return taken(other)
-    case .frame(let frame) where frame.base > expected:
-      // Behind a gap, perhaps: whoever takes the frames knows.
-      if case .frame = step { return taken(step) }
-      return taken(other)
-    case .needs(let more):
-      if case .frame = step { return taken(step) }
+    if let base = other.base, base == expected || (base > expected && !standsHere) {
+      guard case .needs(let more) = other.step else { return taken(other.step) }
       return .needs(aligned - at + more)
-    default: return taken(step)
+    }
+    if case .needs(let more) = other.step, !standsHere { return .needs(aligned - at + more) }
+    return taken(found.step)
+  }
+
+  /// Whether the few bytes that are left may be the first of a frame.
+  private func beginsFrame(_ at: Int) -> Bool {
+    let count = min(bytes.count - at, MemoryLayout<UInt32>.size)
+    return withUnsafeBytes(of: FrameHeader.magic.littleEndian) { magic in
+      bytes.slice(at..<at + count).elementsEqual(magic.prefix(count))
     }
   }
 
@@ -77,37 +82,33 @@ struct FrameWalk {
     return step
   }
 
-  private func frame(at: Int) -> Step {
+  /// What stands at `at`; `base` is its first offset where the beginning of a frame is there.
+  private func frame(at: Int) -> (step: Step, base: UInt64?) {
     let rest = bytes.slice(at..<bytes.count)
     let least = FrameHeader.length + BatchHeader.length
-    if rest.isEmpty { return .end }
-    guard rest.count >= least else { return .needs(least) }
-    guard let header = FrameHeader(rest) else { return .damaged("no frame begins here") }
+    if rest.isEmpty { return (.end, nil) }
+    guard rest.count >= least else { return (.needs(least), nil) }
+    guard let header = FrameHeader(rest) else { return (.damaged("no frame begins here"), nil) }
     guard header.kind == .batch, header.topic == topic, header.partition == partition,
       header.bodyLength > BatchHeader.length
-    else { return .damaged("the frame here belongs elsewhere") }
-    guard rest.count >= header.frameLength else { return .needs(header.frameLength) }
-    let body = rest.slice(FrameHeader.length..<header.frameLength)
-    guard let batch = try? BatchHeader(body), batch.batchLength == UInt64(body.count),
-      batch.messageCount > 0,
+    else { return (.damaged("the frame here belongs elsewhere"), nil) }
+    let end = min(rest.count, header.frameLength)
+    guard let batch = try? BatchHeader(rest.slice(FrameHeader.length..<end)),
+      batch.batchLength == UInt64(header.bodyLength), batch.messageCount > 0,
       !batch.baseOffset.addingReportingOverflow(UInt64(batch.messageCount)).overflow
-    else { return .damaged("the frame here holds no batch") }
-    return .frame(
-      Frame(
-        range: at..<at + header.frameLength, base: batch.baseOffset, count: batch.messageCount,
-        time: batch.baseTimestamp))
+    else { return (.damaged("the frame here holds no batch"), nil) }
+    guard rest.count >= header.frameLength else {
+      return (.needs(header.frameLength), batch.baseOffset)
+    }
+    let frame = Frame(
+      range: at..<at + header.frameLength, base: batch.baseOffset, count: batch.messageCount,
+      time: batch.baseTimestamp)
+    return (.frame(frame), batch.baseOffset)
   }
 
   /// Whether the body of a frame is what was written.
   func isWhole(_ frame: Frame) -> Bool {
     let stated = bytes.littleEndian(at: frame.range.lowerBound + 40, as: UInt32.self)
     return crc32c(bytes.slice(frame.body)) == stated
-  }
-}
-
-extension FrameWalk.Step {
-  /// Whether it is a frame of the record with this offset.
-  fileprivate func begins(with offset: UInt64) -> Bool {
-    if case .frame(let frame) = self { frame.base == offset } else { false }
   }
 }

@@ -38,14 +38,26 @@ struct RetentionPolicy {
     guard let limit = settings.retentionBytes else { return [] }
     var bytes = logs.reduce(0) { $0 + $1.bytes }
     guard bytes > limit else { return [] }
-    let closed = logs.flatMap { log in Self.closed(log).map { (log: log, segment: $0) } }
-      .sorted { ($0.segment.writtenAt, $0.segment.base) < ($1.segment.writtenAt, $1.segment.base) }
+    let closed = logs.flatMap(Self.closedInOrder)
+      .sorted { ($0.writtenAt, $0.segment.base) < ($1.writtenAt, $1.segment.base) }
     var cuts: [Cut] = []
-    for (log, segment) in closed where bytes > limit {
-      bytes -= segment.size
-      cuts.append((log, Self.end(of: segment, log)))
+    for item in closed where bytes > limit {
+      bytes -= item.segment.size
+      cuts.append((item.log, Self.end(of: item.segment, item.log)))
     }
     return cuts
+  }
+
+  private typealias Closed = (log: PartitionLog, segment: Segment, writtenAt: UInt64)
+
+  /// A segment counts as no older than those before it, whatever is known of it: recovered ones
+  /// have no age yet, clocks go back, and a cut takes everything below it.
+  private static func closedInOrder(_ log: PartitionLog) -> [Closed] {
+    var latest: UInt64 = 0
+    return closed(log).map { segment in
+      latest = max(latest, segment.writtenAt)
+      return (log, segment, latest)
+    }
   }
 
   /// Segments to which nothing is added any more. One of which records wait in memory is not.
