@@ -48,7 +48,10 @@ final class LogReader {
     case .offset(let offset):
       enter(read, segments.last { $0.base <= offset } ?? segments[0])
     case .time(let time):
-      findSegment(read, time, in: segments[...])
+      // One that was only made ready has no first record to look at.
+      let filled = segments.filter { $0.size > 0 }
+      guard !filled.isEmpty else { return leave(read) }
+      findSegment(read, time, in: filled[...])
     }
   }
 

@@ -183,6 +183,8 @@ final class PartitionLog {
   ) {
     let chunk = TailChunk(frame, place, owner: owner)
     chunk.place = (segment, position)
+    // When it was written is not known: younger than what the checkpoint says, in any case.
+    segment.writtenAt = 0
     tail.append(chunk)
     advance(
       UnsafeRawBufferPointer(frame), base: place.base, count: place.count, time: place.time)
