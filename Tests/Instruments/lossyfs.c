@@ -847,6 +847,11 @@ int main(int count, char **arguments) {
   main_thread = pthread_self();
   struct sigaction action = {.sa_handler = on_signal};
   sigaction(SIGUSR1, &action, NULL);
+  // Masks are inherited, and test runners block what their threads do not want.
+  sigset_t interrupts;
+  sigemptyset(&interrupts);
+  sigaddset(&interrupts, SIGUSR1);
+  pthread_sigmask(SIG_UNBLOCK, &interrupts, NULL);
   signal(SIGPIPE, SIG_IGN);
   root = new_inode(S_IFDIR | 0755);
   pthread_t thread;
