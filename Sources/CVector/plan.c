@@ -1,9 +1,9 @@
 // How a node's edges are chosen.
 #include "graph.h"
 
-// Whether one of the `chosen` leads to the candidate well enough: it is so much nearer to it than
-// the base is. A copy of the base is as far from everything as the base itself, so on equal
-// distances it shadows its own copies only; else rows with many duplicates would be cut off.
+// Whether one of the `chosen` leads to the candidate well enough: it is nearer to it than the base
+// is. Or as far from the base, so most likely a copy of the candidate: under inner product a copy
+// need not be near, and a list of thirty copies leads nowhere.
 static int is_shadowed(const cvx_view *view, const cvx_query *candidate, float distance,
                        const uint32_t *chosen, const float *base, uint32_t count) {
   float between[8];
@@ -11,16 +11,21 @@ static int is_shadowed(const cvx_view *view, const cvx_query *candidate, float d
     uint32_t group = count - at < 4 ? count - at : 4;
     cvx_distances(view, candidate, chosen + at, group, between);
     for (uint32_t lane = 0; lane < group; lane++) {
-      if (between[lane] < distance || (between[lane] == distance && base[at + lane] == distance))
-        return 1;
+      if (between[lane] < distance || base[at + lane] == distance) return 1;
     }
   }
   return 0;
 }
 
+static int has_distance(const float *distances, uint32_t count, float wanted) {
+  for (uint32_t at = 0; at < count; at++)
+    if (distances[at] == wanted) return 1;
+  return 0;
+}
+
 uint32_t cvx_select(const cvx_view *view, cvx_scratch *scratch, const uint64_t *candidates,
                     uint32_t count, uint32_t limit, uint32_t *chosen) {
-  float base[CVX_DEGREE_MAX];
+  float base[CVX_DEGREE_MAX], away[CVX_DEGREE_MAX];
   uint32_t pruned[CVX_DEGREE_MAX], taken = 0, left = 0;
   for (uint32_t at = 0; at < count && taken < limit; at++) {
     uint32_t slot = cvx_key_slot(candidates[at]);
@@ -28,13 +33,26 @@ uint32_t cvx_select(const cvx_view *view, cvx_scratch *scratch, const uint64_t *
     cvx_query query = {.codes = scratch->row_codes};
     if (taken > 0) cvx_query_of_row(view, slot, &query);
     if (is_shadowed(view, &query, distance, chosen, base, taken)) {
-      if (left < limit) pruned[left++] = slot;
+      if (left < limit) {
+        away[left] = distance;
+        pruned[left++] = slot;
+      }
       continue;
     }
     chosen[taken] = slot;
     base[taken++] = distance;
   }
-  for (uint32_t at = 0; at < left && taken < limit; at++) chosen[taken++] = pruned[at];
+  // Room that is left: first for rows that are not there yet, then for copies.
+  uint32_t copies = 0;
+  for (uint32_t at = 0; at < left && taken < limit; at++) {
+    if (has_distance(base, taken, away[at])) {
+      pruned[copies++] = pruned[at];
+      continue;
+    }
+    chosen[taken] = pruned[at];
+    base[taken++] = away[at];
+  }
+  for (uint32_t at = 0; at < copies && taken < limit; at++) chosen[taken++] = pruned[at];
   return taken;
 }
 

@@ -405,8 +405,8 @@ def serve_rounds(options, rows):
             disk = lossy.LossyDisk(work)
             try:
                 node = Node(options.kfm, work, os.path.join(disk.path, "data"), packs)
-                for _ in range(min(left, 6)):
-                    serve_life(node, disk, rng, turns)
+                for life in range(min(left, 6)):
+                    serve_life(node, disk, rng, turns, life % 2 == 0)
                 if start_node(node, disk, turns):
                     turns.settle(node)
                 end(node.process)
@@ -439,8 +439,9 @@ def start_node(node, disk, turns):
     return node.address() is not None
 
 
-def serve_life(node, disk, rng, turns):
-    disk.ask("after", int(2 ** rng.uniform(0, 10)))
+def serve_life(node, disk, rng, turns, is_long):
+    """A long one is past its start when the power goes; others end anywhere."""
+    disk.ask("after", int(2 ** rng.uniform(9 if is_long else 0, 11 if is_long else 10)))
     if start_node(node, disk, turns):
         turns.work(node, disk, rng, time.monotonic() + rng.choice([0.5, 1.5]))
     end(node.process)

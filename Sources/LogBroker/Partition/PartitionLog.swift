@@ -98,7 +98,8 @@ final class PartitionLog {
     }
     segments = saved.segments.filter { $0.base <= saved.end }.map { saved in
       let segment = Segment(base: saved.base, directory: directory, size: saved.size, id: saved.id)
-      segment.firstTime = saved.firstTime
+      // Without synced bytes there is no first record that is sure to be there.
+      segment.firstTime = saved.size > 0 ? saved.firstTime : 0
       segment.openedAt = saved.openedAt
       segment.writtenAt = saved.writtenAt
       return segment

@@ -62,9 +62,15 @@ struct RetentionPolicy {
 
   /// Segments to which nothing is added any more. One of which records wait in memory is not.
   private static func closed(_ log: PartitionLog) -> ArraySlice<Segment> {
-    guard let last = log.segments.last else { return [] }
-    return last.isClosed && last.size > 0 && !log.isFlushing
-      ? log.segments[...] : log.segments.dropLast()
+    let segments = log.segments
+    guard let last = segments.last else { return [] }
+    let isLastClosed = last.isClosed && last.size > 0 && !log.isFlushing
+    let closed = isLastClosed ? segments[...] : segments.dropLast()
+    // What recovery found of a segment may wait in memory although there is a later one.
+    let waiting = closed.indices.first { index in
+      index + 1 < segments.count && segments[index + 1].base > log.flushedEnd
+    }
+    return closed[..<(waiting ?? closed.endIndex)]
   }
 
   private static func end(of segment: Segment, _ log: PartitionLog) -> UInt64 {
