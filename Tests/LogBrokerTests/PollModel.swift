@@ -276,6 +276,9 @@ final class PollModel {
   // MARK: Reading
 
   func poll() {
+    // Retention may have been about to cut.
+    loop.settle()
+    noteDeletions()
     let (target, state) = pick()
     if target == Self.replicated, isGapped { return }
     let count = 1 + Int(random.next(below: 12))

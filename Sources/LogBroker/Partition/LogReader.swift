@@ -48,8 +48,9 @@ final class LogReader {
     case .offset(let offset):
       enter(read, segments.last { $0.base <= offset } ?? segments[0])
     case .time(let time):
-      // One that was only made ready has no first record to look at.
-      let filled = segments.filter { $0.size > 0 }
+      // One that was only made ready has no first record to look at, and what recovery found of
+      // one may be in memory alone.
+      let filled = segments.filter { $0.size > 0 && $0.base < read.log.tailBase }
       guard !filled.isEmpty else { return leave(read) }
       findSegment(read, time, in: filled[...])
     }
@@ -116,7 +117,8 @@ final class LogReader {
   /// The segment has nothing more: on to the next, or to memory.
   private func leave(_ read: SegmentRead) {
     if let base = read.scan?.segment.base,
-      let next = read.log.segments.first(where: { $0.base > base })
+      let next = read.log.segments.first(where: { $0.base > base }),
+      next.base < read.log.tailBase
     {
       return enter(read, next)
     }
