@@ -80,6 +80,10 @@ bench-vec: build ## Measure the vector index beside other libraries from PyPI
 bench-ring: build ## Measure sockets, TLS and wake-ups of the loop, beside the same in C
 	@Benchmarks/bench-ring.sh
 
+.PHONY: bench-log
+bench-log: build ## Measure appends to the log, beside the same in C
+	@Benchmarks/bench-log.sh $(if $(ROUNDS),--rounds $(ROUNDS))
+
 .PHONY: bench-envelope
 bench-envelope: build ## Measure finding fields and checking events, beside simdjson
 	@Benchmarks/bench-envelope.sh $(if $(ROUNDS),--rounds $(ROUNDS))

@@ -144,6 +144,24 @@ import Testing
     #expect(again.storedOffset(group: "g", of: target) == 9)
   }
 
+  /// What was on its way when a sync failed may be found by the next start; what comes later not.
+  @Test(arguments: [false, true]) func aFailedSyncLeavesTheOutcomeOpen(isDirect: Bool) throws {
+    let bus = try open()
+    _ = append(bus, [PartitionBatch(target, [BusFixtures.record(1)])])
+    for call in 0..<40 { disk.faults[disk.calls + call] = .syncError }
+    let records = (0..<(isDirect ? 200 : 1)).map { BusFixtures.record(2 + $0, bytes: 1_000) }
+    let under = append(bus, [PartitionBatch(target, records)])
+    guard case .failure(.unconfirmed)? = under else {
+      Issue.record("\(under as Any)")
+      return
+    }
+    let next = append(bus, [PartitionBatch(target, [BusFixtures.record(300)])])
+    guard case .failure(.unavailable)? = next else {
+      Issue.record("\(next as Any)")
+      return
+    }
+  }
+
   @Test func aClosedLogRefuses() throws {
     let bus = try open()
     var isClosed = false

@@ -254,7 +254,7 @@ extension CommitPipeline {
         frame.log.deduplication?.discard()
       }
       handle(failure, log: nil, ofCheckpoint: false)
-      fail(group.entries)
+      fail(group.entries, outcomeOfFailed)
     }
     closeIfDone()
   }
@@ -296,8 +296,12 @@ extension CommitPipeline {
     fence.map { BusError.unavailable($0) } ?? stall?.busError ?? .diskFull
   }
 
-  private func fail(_ entries: [PendingCommits.Entry]) {
-    let error = refusalOfFailed
+  /// What was on its way to a disk that failed may be found by the next start: nobody knows.
+  private var outcomeOfFailed: BusError {
+    fence.map { BusError.unconfirmed($0) } ?? refusalOfFailed
+  }
+
+  private func fail(_ entries: [PendingCommits.Entry], _ error: BusError) {
     if error == .diskFull { metrics.diskFullRefusals.add(entries.count) }
     for entry in entries { entry.completion(.failure(error)) }
   }
@@ -317,7 +321,7 @@ extension CommitPipeline {
         })
     }
     directs.failed = { [unowned self] in handle($0, log: nil, ofCheckpoint: false) }
-    directs.refusal = { [unowned self] in refusalOfFailed }
+    directs.refusal = { [unowned self] in outcomeOfFailed }
     directs.applied = { [unowned self] log in
       log.notify()
       if directs.uncheckpointedBytes >= limits.directCheckpointBytes { startCheckpoint() }
@@ -506,7 +510,7 @@ extension CommitPipeline {
 
   private func failPending() {
     let entries = pending.takeAll()
-    loop.enqueue { [self] in fail(entries) }
+    loop.enqueue { [self] in fail(entries, refusalOfFailed) }
   }
 
   /// Tries again what failed; appends that wait go on when it succeeds, and are refused when not.
