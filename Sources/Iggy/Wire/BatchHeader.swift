@@ -92,5 +92,20 @@ public struct BatchHeader: Sendable, Hashable {
   }
 }
 
+extension BatchHeader {
+  /// The same from the messages' checksums, in order.
+  static func checksum(of batch: UnsafeRawBufferPointer, messages: [UInt64]) -> UInt64 {
+    let covered = 44 + messages.count * 8
+    return withUnsafeTemporaryAllocation(byteCount: covered, alignment: 8) { scratch in
+      scratch.copy(batch.slice(0..<Field.batchChecksum), to: 0)
+      scratch.copy(batch.slice(Field.messageCount..<Field.reserved), to: 40)
+      for (index, checksum) in messages.enumerated() {
+        scratch.storeLittleEndian(checksum, at: 44 + index * 8)
+      }
+      return xxh3(UnsafeRawBufferPointer(scratch))
+    }
+  }
+}
+
 /// XXH3-64, seed 0: every checksum of the wire format.
 func xxh3(_ bytes: UnsafeRawBufferPointer) -> UInt64 { XXH3_64bits(bytes.baseAddress, bytes.count) }

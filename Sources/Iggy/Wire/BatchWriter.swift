@@ -23,11 +23,20 @@ public struct BatchWriter {
   public private(set) var length = BatchHeader.length
   public private(set) var count: UInt32 = 0
   private var frameStart = 0
+  /// Of the messages so far, where they are kept.
+  private var checksums: [UInt64]?
 
-  /// - Parameter originTimestamp: the producer's time of the first message, µs since 1970.
-  public init(into memory: UnsafeMutableRawBufferPointer, originTimestamp: UInt64) {
+  /// - Parameters:
+  ///   - originTimestamp: the producer's time of the first message, µs since 1970.
+  ///   - keepsChecksums: for batches so large that the first messages have left the cache when the
+  ///     batch's checksum is due; costs one array.
+  public init(
+    into memory: UnsafeMutableRawBufferPointer, originTimestamp: UInt64,
+    keepsChecksums: Bool = false
+  ) {
     self.memory = memory
     self.originTimestamp = originTimestamp
+    if keepsChecksums { checksums = [] }
   }
 
   /// Begins a message; `addHeader` and `endMessage` follow. Throws for an empty or too long payload
@@ -97,8 +106,9 @@ public struct BatchWriter {
       throw .headersLength(index: Int(count), length: headers)
     }
     frame.storeLittleEndian(UInt32(headers), at: MessageHeader.Field.headersLength)
-    frame.storeLittleEndian(
-      xxh3(UnsafeRawBufferPointer(frame.slice(8..<frame.count))), at: MessageHeader.Field.checksum)
+    let checksum = xxh3(UnsafeRawBufferPointer(frame.slice(8..<frame.count)))
+    frame.storeLittleEndian(checksum, at: MessageHeader.Field.checksum)
+    checksums?.append(checksum)
     count += 1
   }
 
@@ -112,7 +122,12 @@ public struct BatchWriter {
     if let stamp { header.apply(stamp) }
     let batch = memory.slice(0..<length)
     header.write(to: batch)
-    BatchHeader.renewChecksum(of: batch, count: Int(count))
+    if let checksums {
+      let value = BatchHeader.checksum(of: UnsafeRawBufferPointer(batch), messages: checksums)
+      batch.storeLittleEndian(value, at: BatchHeader.Field.batchChecksum)
+    } else {
+      BatchHeader.renewChecksum(of: batch, count: Int(count))
+    }
     return UnsafeRawBufferPointer(batch)
   }
 }

@@ -29,7 +29,8 @@ package final class OutgoingBatch {
     self.pool = pool
     origin = now
     writer = BatchWriter(
-      into: memory.slice(FrameHeader.length..<memory.count), originTimestamp: now)
+      into: memory.slice(FrameHeader.length..<memory.count), originTimestamp: now,
+      keepsChecksums: true)
   }
 
   deinit { pool.giveBack(memory) }

@@ -31,6 +31,26 @@ import Testing
     }
   }
 
+  @Test func keptChecksumsGiveTheSameBatch() throws {
+    let batches = try [false, true].map { isKept -> [UInt8] in
+      var memory = [UInt8](repeating: 0, count: 4096)
+      let length = try memory.withUnsafeMutableBytes { memory -> Int in
+        var writer = BatchWriter(into: memory, originTimestamp: 10, keepsChecksums: isKept)
+        for index in 0..<7 {
+          let payload = [UInt8](repeating: UInt8(index), count: index * 5 + 1)
+          try payload.withUnsafeBytes {
+            try writer.beginMessage(id: UInt128(index), timestamp: 10, payload: $0)
+          }
+          try writer.endMessage()
+        }
+        return writer.finish(stamp: .init(partitionID: 1, baseOffset: 9, baseTimestamp: 5)).count
+      }
+      return Array(memory.prefix(length))
+    }
+    #expect(batches[0] == batches[1])
+    try batches[1].withUnsafeBytes { try BatchView($0).validate() }
+  }
+
   /// Every part of a batch of five: the slice holds exactly those messages and validates.
   @Test func everySliceIsABatch() throws {
     var memory = [UInt8](repeating: 0, count: 4096)
