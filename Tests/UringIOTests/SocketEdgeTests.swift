@@ -326,7 +326,11 @@ import UringIO
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
         let clients = (0..<5).map { _ in socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0) }
         var taken: [Int32] = []
-        var limit = rlimit(rlim_cur: 64, rlim_max: 64)
+        // A few above those that are open, of which some may be the parent's.
+        let free = dup(0)
+        Glibc.close(free)
+        let most = rlim_t(free) + 16
+        var limit = rlimit(rlim_cur: most, rlim_max: most)
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
         while true {
           let descriptor = dup(0)
