@@ -22,7 +22,8 @@ scripts/model.sh
 scripts/build.sh --tests
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+failures=$(mktemp)
+trap 'rm -f "$log" "$failures"' EXIT
 status=0
 # Without deterministic hashing: a test must not depend on the order of a Set.
 run_tests() {
@@ -50,6 +51,12 @@ if [ "$passed" = 0 ] && [ "$status" = 0 ]; then
   say "no test ran"
   status=1
 fi
+# Kept for the end: whoever sees only the last lines must learn what failed, and why.
+grep -aE "^. (Test|Suite) .* (recorded an issue|failed after)|^(error|fatal|Fatal)|\.swift:[0-9]+: Fatal" "$log" |
+  grep -avE "^. Suite .* failed after" >"$failures" || true
+if [ "$status" != 0 ] && [ ! -s "$failures" ]; then
+  tail -n 30 "$log" >"$failures"
+fi
 # The benchmarks on tiny inputs, so that they never rot; their figures say nothing here.
 if [ $# = 0 ]; then
   say "benchmarks, on tiny inputs"
@@ -60,10 +67,15 @@ if [ $# = 0 ]; then
       passed=$((passed + 1))
     else
       cat "$log"
+      { echo "Benchmarks/$benchmark --rounds 1:" && tail -n 15 "$log"; } >>"$failures"
       failed=$((failed + 1))
       status=1
     fi
   done
+fi
+if [ "$status" != 0 ]; then
+  say "what failed"
+  cut -c 1-600 "$failures" | head -n 60
 fi
 echo "$passed passed, $failed failed"
 exit "$status"

@@ -41,12 +41,15 @@ enum SourceTree {
     FileManager.default.fileExists(atPath: root.appending(path: path).path)
   }
 
+  /// Where benchmarks put what they build and install; other people's files, ignored by git.
+  static let outputFolder = "out/"
+
   /// Text files below a folder, by extension, sorted by path.
   static func files(under folder: String, extensions: Set<String>) -> [SourceFile] {
     let start = root.appending(path: folder)
     guard let walk = FileManager.default.enumerator(atPath: start.path) else { return [] }
     let paths = walk.compactMap { $0 as? String }.filter {
-      extensions.contains(URL(filePath: $0).pathExtension)
+      !$0.hasPrefix(outputFolder) && extensions.contains(URL(filePath: $0).pathExtension)
     }
     return paths.sorted().compactMap { path in
       read("\(folder)/\(path)").map { SourceFile(path: "\(folder)/\(path)", text: $0) }
