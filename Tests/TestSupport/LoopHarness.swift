@@ -8,7 +8,7 @@ package struct LoopHarness {
   package let loop: EventLoop
 
   /// Ample on a loaded machine; a test that meets its condition never waits for it.
-  package static let deadline = Nanoseconds.seconds(10)
+  package static let deadline = Nanoseconds.seconds(30)
 
   /// Runs `body` with a new loop of this kind; see below.
   @discardableResult
