@@ -554,12 +554,13 @@ def sqlite_rounds(options, rows):
                 # FULL does not sync the directory after a journal is deleted: the last transaction
                 # may be rolled back by the journal that came back.
                 safe = "EXTRA" if mode == "DELETE" else "FULL"
-                for _ in range(min(left, 8)):
-                    disk.ask("after", int(2 ** rng.uniform(0, 11)))
+                for life in range(min(left, 8)):
+                    # The first is past its start when the power goes; others end anywhere.
+                    disk.ask("after", int(2 ** rng.uniform(0 if life else 10, 11)))
                     process = subprocess.Popen(
                         [sys.executable, "-c", SQLITE, path, acks, mode,
                          "OFF" if options.unsafe else safe], stderr=subprocess.DEVNULL)
-                    deadline = time.monotonic() + 1
+                    deadline = time.monotonic() + (1 if life else 20)
                     while process.poll() is None and time.monotonic() < deadline:
                         time.sleep(0.005)
                     end(process)
