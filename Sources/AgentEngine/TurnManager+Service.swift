@@ -163,27 +163,54 @@ extension TurnManager: TurnService {
     }
   }
 
-  package func history(
-    session sessionID: String, for principal: Principal,
-    completion: @escaping (Result<[HistoryItem], Problem>) -> Void
+  package func session(
+    _ sessionID: String, for principal: Principal,
+    completion: @escaping (Result<SessionResource, Problem>) -> Void
   ) {
+    guard let session = told(sessionID, principal), let first = session.turns.first,
+      let last = session.turns.last
+    else { return later { completion(.failure(Self.noSession(sessionID))) } }
+    let resource = SessionResource(
+      sessionID: session.id, turnCount: session.turns.count, createdAt: first.createdAt,
+      updatedAt: last.createdAt)
+    later { completion(.success(resource)) }
+  }
+
+  package func history(
+    session sessionID: String, for principal: Principal, limit: Int, after cursor: ULID?,
+    completion: @escaping (Result<HistoryPage, Problem>) -> Void
+  ) {
+    guard let session = told(sessionID, principal) else {
+      return later { completion(.failure(Self.noSession(sessionID))) }
+    }
+    var start = 0
+    if let cursor {
+      guard let index = session.index(of: cursor) else {
+        let problem = Problem(.fieldInvalid, "the cursor is no turn of the session")
+        return later { completion(.failure(problem)) }
+      }
+      start = index + 1
+    }
+    // One more than is shown says whether there is a next page.
+    let ended = session.turns[start...].indices.lazy
+      .filter { session.turns[$0].endedOffset != nil }.prefix(limit + 1)
+    let indices = Array(ended.prefix(limit))
+    let next = ended.count > limit ? indices.last.map { session.turns[$0].turnID } : nil
+    history.all(of: session, indices: indices) { [self] result in
+      let page = result.mapError { Problem($0) }.map { exchanges in
+        HistoryPage(
+          items: zip(indices, exchanges).flatMap { Self.items(session.turns[$0], $1) },
+          nextCursor: next)
+      }
+      later { completion(page) }
+    }
+  }
+
+  private func told(_ sessionID: String, _ principal: Principal) -> SessionState? {
     guard let session = sessions[sessionID], session.belongs(to: principal),
       !session.turns.isEmpty
-    else {
-      let problem = Problem(.sessionNotFound, "there is no session \(sessionID)")
-      return later { completion(.failure(problem)) }
-    }
-    let indices = session.turns.indices.filter { session.turns[$0].endedOffset != nil }
-    history.all(of: session, indices: indices) { [self] result in
-      later {
-        completion(
-          result.mapError { Problem($0) }.map { exchanges in
-            zip(indices, exchanges).flatMap { index, exchange in
-              Self.items(session.turns[index], exchange)
-            }
-          })
-      }
-    }
+    else { return nil }
+    return session
   }
 
   private static func items(
@@ -223,6 +250,10 @@ extension TurnManager: TurnService {
   }
 
   // MARK: Helpers
+
+  private static func noSession(_ id: String) -> Problem {
+    Problem(.sessionNotFound, "there is no session \(id)")
+  }
 
   private func session(of turnID: ULID, for principal: Principal) -> SessionState? {
     guard let session = sessionOfTurn[turnID], session.belongs(to: principal) else { return nil }

@@ -102,6 +102,43 @@ package struct TurnResource: Sendable {
   }
 }
 
+/// `GET /v1/sessions/{id}`.
+package struct SessionResource: Sendable {
+  package var sessionID: String
+  /// Ended, running and waiting ones.
+  package var turnCount: Int
+  package var createdAt: Timestamp
+  package var updatedAt: Timestamp
+
+  package init(
+    sessionID: String, turnCount: Int, createdAt: Timestamp, updatedAt: Timestamp
+  ) {
+    self.sessionID = sessionID
+    self.turnCount = turnCount
+    self.createdAt = createdAt
+    self.updatedAt = updatedAt
+  }
+
+  package var json: JSON {
+    [
+      "session_id": .string(sessionID), "turns": .int(Int64(turnCount)),
+      "created_at": .string(createdAt.rfc3339), "updated_at": .string(updatedAt.rfc3339),
+    ]
+  }
+}
+
+/// A part of `GET /v1/sessions/{id}/history`.
+package struct HistoryPage: Sendable {
+  package var items: [HistoryItem]
+  /// The last turn of the page, when more follow.
+  package var nextCursor: ULID?
+
+  package init(items: [HistoryItem], nextCursor: ULID? = nil) {
+    self.items = items
+    self.nextCursor = nextCursor
+  }
+}
+
 /// One item of `GET /v1/sessions/{id}/history`, oldest first.
 package struct HistoryItem: Sendable {
   package var turnID: ULID
@@ -221,7 +258,14 @@ package protocol TurnService: AnyObject {
     _ turnID: ULID, for principal: Principal, traceID: String,
     completion: @escaping (Result<(resource: TurnResource, hadEnded: Bool), Problem>) -> Void)
 
+  /// What the session is, without what was said in it.
+  func session(
+    _ sessionID: String, for principal: Principal,
+    completion: @escaping (Result<SessionResource, Problem>) -> Void)
+
+  /// Messages of ended turns, oldest first: of at most `limit` turns, after the turn `cursor` where
+  /// given.
   func history(
-    session sessionID: String, for principal: Principal,
-    completion: @escaping (Result<[HistoryItem], Problem>) -> Void)
+    session sessionID: String, for principal: Principal, limit: Int, after cursor: ULID?,
+    completion: @escaping (Result<HistoryPage, Problem>) -> Void)
 }

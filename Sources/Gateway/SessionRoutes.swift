@@ -14,31 +14,29 @@ final class SessionRoutes {
     router.add(.get, "/v1/personalities", GatewayRoute(personalities))
   }
 
-  private func history(_ exchange: Exchange) throws(Problem) {
-    try read(exchange) { _, items in ["items": .array(items.map(\.json))] }
-  }
+  private static let historyDefault = 100
+  private static let historyMax = 1_000
 
-  private func show(_ exchange: Exchange) throws(Problem) {
-    try read(exchange) { sessionID, items in
-      var session: JSONObject = [
-        "session_id": .string(sessionID),
-        "turns": .int(Int64(Set(items.map(\.turnID)).count)),
-      ]
-      if let first = items.first, let last = items.last {
-        session["created_at"] = .string(first.createdAt.rfc3339)
-        session["updated_at"] = .string(last.createdAt.rfc3339)
+  private func history(_ exchange: Exchange) throws(Problem) {
+    let query = try QueryReader(exchange.target, names: "limit", "cursor")
+    let limit = try query.integer("limit", in: 1...Self.historyMax) ?? Self.historyDefault
+    let cursor = try query.turnID("cursor")
+    context.services.turns.history(
+      session: exchange.parameter("id"), for: exchange.principal, limit: limit, after: cursor
+    ) { result in
+      exchange.answer(result) { history in
+        var page: JSONObject = ["items": .array(history.items.map(\.json))]
+        page["next_cursor"] = history.nextCursor.map { .string($0.description) }
+        return (200, .object(page))
       }
-      return .object(session)
     }
   }
 
-  private func read(
-    _ exchange: Exchange, _ shape: @escaping (_ sessionID: String, [HistoryItem]) -> JSON
-  ) throws(Problem) {
+  private func show(_ exchange: Exchange) throws(Problem) {
     _ = try QueryReader(exchange.target)
     let sessionID = exchange.parameter("id")
-    context.services.turns.history(session: sessionID, for: exchange.principal) { result in
-      exchange.answer(result) { (200, shape(sessionID, $0)) }
+    context.services.turns.session(sessionID, for: exchange.principal) { result in
+      exchange.answer(result) { (200, $0.json) }
     }
   }
 

@@ -98,16 +98,32 @@ final class FakeTurns: TurnService {
     }
   }
 
-  func history(
-    session sessionID: String, for principal: Principal,
-    completion: @escaping (Result<[HistoryItem], Problem>) -> Void
+  func session(
+    _ sessionID: String, for principal: Principal,
+    completion: @escaping (Result<SessionResource, Problem>) -> Void
   ) {
-    let found = histories[sessionID]
-    loop.enqueue {
-      completion(
-        found.map { .success($0) } ?? .failure(Problem(.sessionNotFound, "no such session")))
+    let found = histories[sessionID].map { items in
+      SessionResource(
+        sessionID: sessionID, turnCount: Set(items.map(\.turnID)).count,
+        createdAt: items[0].createdAt, updatedAt: items[items.count - 1].createdAt)
     }
+    loop.enqueue { completion(found.map { .success($0) } ?? .failure(Self.noSession)) }
   }
 
+  /// `limit` counts items here.
+  func history(
+    session sessionID: String, for principal: Principal, limit: Int, after cursor: ULID?,
+    completion: @escaping (Result<HistoryPage, Problem>) -> Void
+  ) {
+    let found = histories[sessionID].map { items in
+      let rest = items.filter { cursor == nil || $0.turnID > cursor! }
+      let shown = Array(rest.prefix(limit))
+      return HistoryPage(
+        items: shown, nextCursor: rest.count > limit ? shown.last?.turnID : nil)
+    }
+    loop.enqueue { completion(found.map { .success($0) } ?? .failure(Self.noSession)) }
+  }
+
+  private static let noSession = Problem(.sessionNotFound, "no such session")
   private static let notFound = Problem(.turnNotFound, "there is no such turn")
 }

@@ -297,6 +297,15 @@ import UringIO
       let history = try node.ask("GET", "/v1/sessions/a~b/history").json["items"]?.array
       #expect(history?.map { $0["content"] } == ["q", "a", "r"])
       #expect(history?[1]["role"] == "assistant")
+      let page = try node.ask("GET", "/v1/sessions/a~b/history?limit=2").json
+      #expect(page["items"]?.array?.map { $0["content"] } == ["q", "a"])
+      let cursor = try #require(page["next_cursor"]?.string)
+      let rest = try node.ask("GET", "/v1/sessions/a~b/history?cursor=\(cursor)").json
+      #expect(rest["items"]?.array?.map { $0["content"] } == ["r"])
+      #expect(rest["next_cursor"] == nil)
+      for wrong in ["limit=0", "limit=1001", "limit=x", "cursor=x", "before=1"] {
+        #expect(try node.ask("GET", "/v1/sessions/a~b/history?\(wrong)").status == 422)
+      }
       let session = try node.ask("GET", "/v1/sessions/a~b").json
       #expect(session["session_id"] == "a~b")
       #expect(session["turns"] == 2)

@@ -181,19 +181,38 @@ extension EngineSimulation {
     }
   }
 
+  /// Page by page, of a size that is asked for at random.
+  private func checkHistory(
+    of session: String, for principal: Principal, after cursor: ULID?, given: [String],
+    wanted: [String]
+  ) {
+    let limit = number(1...3)
+    ask({
+      engine.history(
+        session: session, for: principal, limit: limit, after: cursor, completion: $0)
+    }) { [self] result in
+      guard let page = try? result.get() else {
+        return model.complain("history of \(session) is not told")
+      }
+      let given = given + page.items.map { "\($0.role): \($0.content)" }
+      if Set(page.items.map(\.turnID)).count > limit {
+        model.complain("a page of \(session) has more than \(limit) turns")
+      }
+      if let next = page.nextCursor {
+        checkHistory(of: session, for: principal, after: next, given: given, wanted: wanted)
+      } else if given != wanted {
+        model.complain("history of \(session) is \(given) instead of \(wanted)")
+      }
+    }
+  }
+
   /// Histories and lists are what the log says, in its order.
   func checkSessions() {
     for (session, turns) in model.sessions.sorted(by: { $0.key < $1.key }) {
       let first = turns.compactMap { ULID($0).flatMap { acknowledged[$0] } }.first
       guard let principal = first else { continue }
       let wanted = turns.flatMap { model.exchange(of: $0) }.filter { $0 != "assistant: " }
-      ask({ engine.history(session: session, for: principal, completion: $0) }) {
-        [self] result in
-        let given = (try? result.get())?.map { "\($0.role): \($0.content)" }
-        if given != wanted {
-          model.complain("history of \(session) is \(given ?? []) instead of \(wanted)")
-        }
-      }
+      checkHistory(of: session, for: principal, after: nil, given: [], wanted: wanted)
     }
     for principal in Self.principals {
       let wanted = order.filter { acknowledged[$0] == principal }.sorted(by: >)
