@@ -42,6 +42,7 @@ let package = Package(
     .target(name: "CJSON"),
     .systemLibrary(name: "CYAML"),
     .systemLibrary(name: "CXXHash"),
+    .systemLibrary(name: "CZstd"),
     // L1
     module("Base", uses: ["CLinux", "COpenSSL", "CXXHash", "CJSON"]),
     // L2
@@ -52,7 +53,7 @@ let package = Package(
     module("HTTP", uses: ["Base", "UringIO", "CCurl"]),
     // L3
     module("Iggy", uses: ["Base", "CXXHash"]),
-    module("LogBroker", uses: ["Base", "Events", "UringIO", "Iggy", "CLinux"]),
+    module("LogBroker", uses: ["Base", "Events", "UringIO", "Iggy", "CLinux", "CZstd"]),
     module("AgentEngine", uses: ["Base", "Events", "Observability"]),
     module("Providers", uses: ["Base", "Events", "HTTP", "UringIO", "CLinux"]),
     module("PersonalityPacks", uses: ["Base", "Events", "CYAML"]),

@@ -7,7 +7,7 @@ cd "$root"
 # What the build needs, and bubblewrap, which the tools of packs run in.
 build_packages=(
   g++ pkg-config liburing-dev libssl-dev libcurl4-openssl-dev libyaml-dev libxxhash-dev
-  libtomlplusplus-dev bubblewrap
+  libzstd-dev libtomlplusplus-dev bubblewrap
 )
 # What the local model and the tests need in addition.
 python_packages=(python3 python3-venv)

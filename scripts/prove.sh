@@ -52,7 +52,7 @@ for name in "${parts[@]}"; do
   case $name in
     simulated)
       part segments simulated 'SegmentDamageTests|DamageTests|FailingCallTests'
-      part consumers simulated SlowConsumerTests
+      part consumers python3 Tests/Instruments/consumers.py --kfm "$kfm"
       part power_loss simulated PowerLossTests
       ;;
     kill)

@@ -86,6 +86,10 @@ class Bench:
         show("10,000 partitions: descriptors", [peak], 1024, least=False, unit="")
         began = time.time(); self.kfm("many", 0, 1, partitions=10_000, size=200, more=())
         show("10,000 partitions: open and close", [time.time() - began], 5, least=False, unit=" s")
+        # What there is before anything is appended; made and filled journals are the same for both.
+        one, all = (self.kfm(f"empty-{n}", 0, 1, partitions=n) for n in (1, 10_000))
+        show("10,000 partitions: RAM per empty one", [(all["rss_bytes"] - one["rss_bytes"]) / 10_000], 16 << 10, least=False, unit=" B")
+        show("10,000 partitions: disk per empty one", [(disk_bytes(self.work / "empty-10000") - disk_bytes(self.work / "empty-1")) / 10_000], 64 << 10, least=False, unit=" B")
         before = disk_bytes(self.work / "few")
         done = self.kfm("few", 20_000, 1, producers=64, partitions=16, size=100)
         show("disk bytes per single 100 B message", [(disk_bytes(self.work / "few") - before) / done["batches"]], None, unit="")

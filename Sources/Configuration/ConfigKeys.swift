@@ -97,8 +97,8 @@ enum ConfigKeys {
       summary: "Partitions of each topic that is placed by session."),
     ConfigKey(
       path: "bus.durability", kind: .choice(["persisted", "replicated"]),
-      initial: .value(.string("persisted")), support: .only(["persisted"]),
-      summary: "What an acknowledgement of the bus means."),
+      initial: .value(.string("persisted")),
+      summary: "The least an acknowledgement means, whatever the topic's creator chose."),
     ConfigKey(
       path: "bus.clock_skew_max", kind: .duration(from: "0s", to: "1m"),
       initial: .value(.duration(.seconds(2))), support: .initialOnly,

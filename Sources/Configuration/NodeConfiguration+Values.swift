@@ -61,6 +61,7 @@ extension NodeConfiguration {
     http = HTTP(values)
     bus = Bus(
       partitions: values.integer("bus.partitions"),
+      durability: values.string("bus.durability"),
       clockSkewMax: values.duration("bus.clock_skew_max"))
     engine = Engine(values)
     memory = Memory(

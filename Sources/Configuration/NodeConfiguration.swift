@@ -22,6 +22,8 @@ package struct NodeConfiguration: Sendable {
   package struct Bus: Sendable, Hashable {
     /// A power of two.
     package var partitions: Int
+    /// `persisted` or `replicated`: the least any topic gets.
+    package var durability: String
     package var clockSkewMax: Nanoseconds
   }
 

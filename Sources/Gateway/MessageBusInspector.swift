@@ -3,7 +3,8 @@ package import Events
 
 /// What the inspector needs to know beside the bus.
 package struct BusInspectorOptions {
-  package var durability = "persisted"
+  /// What an acknowledgement means, by topic.
+  package var durability: (Topic) -> String = { _ in "persisted" }
   /// Retention as configured.
   package var retention: (Topic) -> Nanoseconds = { $0.retention }
   /// Consumer groups and the topics they read.
@@ -30,7 +31,7 @@ package final class MessageBusInspector: BusInspector {
       TopicRow(
         topic: status.topic, partitions: status.partitions, messages: status.messages,
         bytes: status.bytes, retention: options.retention(status.topic),
-        durability: options.durability)
+        durability: options.durability(status.topic))
     }
   }
 

@@ -90,6 +90,9 @@ package final class EmbeddedBus: MessageBus {
 
   package func status() -> [TopicStatus] { table.status() }
 
+  /// What an acknowledgement means on the topic: its creator's choice, or the operator's floor.
+  package func durability(of topic: Topic) -> Durability { table.durability(of: topic) }
+
   // MARK: Writing
 
   package func append(
@@ -241,13 +244,29 @@ package final class EmbeddedBus: MessageBus {
   package func storeOffset(
     _ offset: UInt64, group: String, of target: TopicPartition,
     completion: @escaping (Result<Void, BusError>) -> Void
+  ) { store(GroupOffset(offset: offset, group: group), of: target, completion: completion) }
+
+  /// Sets a group's offset also where that takes it back: somebody wants to read again. Durable
+  /// when it completes; what was stored before it never comes back.
+  package func rewindOffset(
+    to offset: UInt64, group: String, of target: TopicPartition,
+    completion: @escaping (Result<Void, BusError>) -> Void
+  ) {
+    store(
+      GroupOffset(offset: offset, group: group, isRewind: true), of: target,
+      completion: completion)
+  }
+
+  private func store(
+    _ stored: GroupOffset, of target: TopicPartition,
+    completion: @escaping (Result<Void, BusError>) -> Void
   ) {
     precondition(
-      (1...GroupOffset.nameBytesMax).contains(group.utf8.count), "a group's name has 1–255 bytes")
+      (1...GroupOffset.nameBytesMax).contains(stored.group.utf8.count),
+      "a group's name has 1–255 bytes")
     if let refusal = pipeline.refusal ?? (table.contains(target) ? nil : .unknownPartition) {
       return loop.enqueue { completion(.failure(refusal)) }
     }
-    let stored = GroupOffset(offset: offset, group: group)
     pipeline.add(
       .init(
         work: .offset(stored, table.log(target)), bytes: GroupWriter.frameLength(of: stored),

@@ -151,7 +151,7 @@ extension LogImage {
   ) throws(LogBrokerError) {
     var size = 0
     do throws(StorageFailure) {
-      let file = try storage.open(segment.path, .read)
+      let file = try storage.openSegment(segment)
       defer { file.close() }
       size = try file.size()
     } catch {
@@ -231,13 +231,12 @@ extension LogImage {
       let offset: UInt64 = body.littleEndian(at: 0)
       try find(log, upTo: offset)
       log.cut(to: offset)
-    case .groupOffset:
-      guard let offset = GroupOffset(body) else {
+    case .groupOffset, .rewind:
+      guard var offset = GroupOffset(body) else {
         return markDamaged(log, "a frame of the journal holds no offset")
       }
-      offsets.raise(
-        .init(topic: header.topic, partition: header.partition, group: offset.group),
-        to: offset.offset)
+      offset.isRewind = header.kind == .rewind
+      offsets.apply(offset, log.offsetKey(group: offset.group))
     }
   }
 

@@ -51,6 +51,9 @@ package struct LogLimits: Sendable, Hashable {
   /// Direct writes since the last checkpoint that ask for the next: what recovery has to read.
   package var directCheckpointBytes = 64 << 20
 
+  /// A smaller segment is not worth packing.
+  package var packBytesMin = 64 << 10
+
   /// How often it is looked what retention takes away by age.
   package var retentionInterval = Nanoseconds.seconds(60)
   /// Files of deleted segments that are kept for new ones.

@@ -31,6 +31,9 @@ package final class LogMetrics: Sendable {
   /// Records that retention or "delete up to offset" took away, and bytes of their files.
   package let deletedRecords = Counter()
   package let deletedBytes = Counter()
+  /// Segments that were packed, and the bytes that took less.
+  package let packedSegments = Counter()
+  package let packedBytesSaved = Counter()
   /// 1 while nothing expires by age because the clock jumped.
   package let retentionSuspended = Gauge()
   package let clockJumps = Counter()

@@ -163,7 +163,7 @@ package final class OfflineLog {
     _ segment: Segment, at position: Int, _ count: Int
   ) throws(BusError) -> (SharedBytes, Int) {
     do throws(StorageFailure) {
-      let file = try storage.open(segment.path, .read)
+      let file = try storage.openSegment(segment)
       defer { file.close() }
       let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)
       let shared = SharedBytes(UnsafeRawBufferPointer(buffer)) { _ in buffer.deallocate() }

@@ -13,6 +13,14 @@ package enum Durability: String, Sendable, Hashable, Comparable, CaseIterable {
   }
 }
 
+/// What becomes of closed segments.
+package enum Compression: String, Sendable, Hashable, CaseIterable {
+  /// They stay as they are.
+  case none
+  /// They are packed in the background; reading inflates a block at a time.
+  case zstd
+}
+
 /// How a topic is kept. In the catalog under Apache Iggy's option names, where it has one.
 package struct TopicSettings: Sendable, Hashable {
   /// `durability`
@@ -26,6 +34,9 @@ package struct TopicSettings: Sendable, Hashable {
   package var retentionBytes: Int?
   /// `message_expiry`: closed segments go whose last record is older; nil for never.
   package var retentionAge: Nanoseconds?
+
+  /// `compression_algorithm`; sizes above count the bytes before it.
+  package var compression = Compression.none
 
   /// `deduplication_window`: a record whose message id was appended to its partition not longer ago
   /// is not appended again; nil for never. Of this log's own catalog alone: another bus has none.
@@ -42,6 +53,8 @@ extension TopicSettings {
     if let age = json["segment_age"] { segmentAge = Self.span(age) }
     retentionBytes = Self.count(json["max_topic_size"])
     retentionAge = Self.span(json["message_expiry"])
+    compression =
+      json["compression_algorithm"]?.string.flatMap { Compression(rawValue: $0) } ?? .none
     deduplicationWindow = Self.span(json["deduplication_window"])
   }
 
@@ -53,6 +66,7 @@ extension TopicSettings {
       ("segment_age", .int((segmentAge?.count ?? 0) / 1_000)),
       ("max_topic_size", .int(Int64(retentionBytes ?? 0))),
       ("message_expiry", .int((retentionAge?.count ?? 0) / 1_000)),
+      ("compression_algorithm", .string(compression.rawValue)),
       ("deduplication_window", .int((deduplicationWindow?.count ?? 0) / 1_000)),
     ]
   }

@@ -119,6 +119,11 @@ extension EventLoop {
   package func openFile(path: String, flags: Int32, mode: UInt32) throws(IOFailure) -> File {
     let descriptor = open(path, flags | O_CLOEXEC, mode_t(mode))
     guard descriptor >= 0 else { throw .last("open", path) }
-    return File(loop: self, descriptor: descriptor, path: path)
+    return file(adopting: descriptor, path: path)
+  }
+
+  /// A file that somebody else has opened, perhaps on another thread: it is this one's to close.
+  package func file(adopting descriptor: Int32, path: String) -> File {
+    File(loop: self, descriptor: descriptor, path: path)
   }
 }

@@ -184,7 +184,6 @@ import Testing
 
   static let unbuilt: [(text: String, key: String)] = [
     ("[bus]\nkind = \"iggy\"", "bus.kind"), ("[bus]\nurl = \"iggy://x\"", "bus.url"),
-    ("[bus]\ndurability = \"replicated\"", "bus.durability"),
     ("[bus.embedded]\nlisten = \"127.0.0.1:8090\"", "bus.embedded.listen"),
     ("[[bus.external]]\nproducer = \"x\"", "bus.external[0].producer"),
     ("[memory]\ncache = \"redis\"", "memory.cache"),

@@ -15,6 +15,7 @@ import argparse
 import errno
 import http.client
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -22,7 +23,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import uuid
 
@@ -67,7 +67,8 @@ class Lives:
                    "--partitions", str(PARTITIONS), "--message-bytes", str(shape[0]),
                    "--batch-bytes", str(shape[0] * shape[1]), "--inflight", str(shape[2]),
                    "--batches", str(batches), "--seed", str(self.seed),
-                   "--segment-bytes", str(shape[3])] + self.more
+                   "--segment-bytes", str(shape[3]),
+                   "--compression", self.rng.choice(["none", "zstd"])] + self.more
         for kind, paths in self.files.items():
             paths.append(os.path.join(self.folder, f"{kind}.{self.lives}"))
             command += [f"--{kind}", paths[-1]]
@@ -79,6 +80,11 @@ class Lives:
                        self.boot] + command
         with open(self.errors, "wb") as errors:
             return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+
+    def is_heard(self):
+        """Whether the life that began last has acknowledged anything."""
+        path = self.files["acks"][-1]
+        return os.path.exists(path) and os.path.getsize(path) > 0
 
     def boot_anew(self):
         """What starts from now on finds another boot id: the power was gone."""
@@ -158,18 +164,22 @@ def end(process):
 def kill_rounds(options, rows):
     rng = random.Random(options.seed)
     totals = Totals()
-    left = options.rounds
+    left, heard = options.rounds, 0
     while left > 0:
         with tempfile.TemporaryDirectory(prefix="kfm-kill-", dir=options.folder) as folder:
             lives = Lives(options, folder, os.path.join(folder, "data"), rng)
             # A log of its own for some lives, so that it does not grow without end.
-            for _ in range(min(left, 25)):
+            for life in range(min(left, 25)):
                 process = lives.start()
-                # From before its first system call to well into its work.
+                # From before its first system call to well into its work, however slow the machine.
+                until = time.monotonic() + (20 if life % 5 < 3 else 0)
+                while time.monotonic() < until and not lives.is_heard() and process.poll() is None:
+                    time.sleep(0.002)
                 time.sleep(rng.uniform(0, rng.choice([0.05, 0.2, 0.4])))
                 if process.poll() is not None:
                     totals.unstarted_because(lives.said())
                 end(process)
+                heard += lives.is_heard()
                 left -= 1
                 if rng.random() < 0.08 and lives.data_is_there():
                     verdict = lives.judge()
@@ -180,6 +190,8 @@ def kill_rounds(options, rows):
                 totals.unstarted_because(lives.said())
             totals.add(lives.judge())
     totals.print(rows, "kill", options.rounds)
+    rows.row("kill_lives_that_acknowledged", heard, f">={options.rounds // 2}",
+             heard >= options.rounds // 2)
 
 
 def power_rounds(options, rows):
@@ -468,10 +480,11 @@ def slow_rounds(options, rows):
             node.start()
             while node.address() is None and node.process.poll() is None:
                 time.sleep(0.01)
+            _, reply = node.ask("POST", "/v1/turns", {"user_message": "x"})
             before = peak(node.process)
             for name, delay, seconds in (("none", 0, 5), ("50ms", 50_000, 10), ("5s", 5_000_000, 8)):
                 disk.ask("delay", delay)
-                beside(node, rows, name, seconds)
+                beside(node, rows, name, seconds, reply["turn_id"])
             disk.ask("delay", 0)
             growth = peak(node.process) - before
             rows.row("slow_sync_node_rss_growth_bytes", growth, "<=33554432", growth <= 32 << 20)
@@ -492,25 +505,23 @@ def shared_commits(options, rows, disk):
     rows.row("slow_sync_acknowledgements_per_sync", round(shared, 1), ">=45", shared >= 45)
 
 
-def beside(node, rows, name, seconds):
-    """How long reads take while turns wait for the disk."""
+def beside(node, rows, name, seconds, turn):
+    """How long reads take while turns wait for the disk. Those who post are processes of their own:
+    threads would wait for each other here, and that would be measured."""
     until = time.monotonic() + seconds
-    turns, times = [], []
+    times = []
 
     def post():
         while time.monotonic() < until:
-            status, reply = node.ask("POST", "/v1/turns", {"user_message": "x"})
-            if status == 202:
-                turns.append(reply["turn_id"])
+            node.ask("POST", "/v1/turns", {"user_message": "x"})
 
-    posters = [threading.Thread(target=post) for _ in range(4)]
+    posters = [multiprocessing.get_context("fork").Process(target=post) for _ in range(4)]
     for poster in posters:
         poster.start()
     host, port = node.address().rsplit(":", 1)
     connection = http.client.HTTPConnection(host, int(port), timeout=30)
     while time.monotonic() < until:
-        paths = ["/health/live"] + [f"/v1/turns/{turn}" for turn in turns[:1]]
-        for path in paths:
+        for path in ["/health/live", f"/v1/turns/{turn}"]:
             began = time.perf_counter()
             connection.request("GET", path)
             connection.getresponse().read()

@@ -1,6 +1,7 @@
 // Contract: members of a group on the bus read each partition of its topic once; an offset stored
 // by an old generation, a stranger or another's member is refused and changes nothing; a session's
-// end is a leave; generations of another process are never taken for this one's.
+// end is a leave; generations of another process are never taken for this one's. A stored offset
+// goes back where that is asked for, and stays there over restarts.
 
 import Base
 import Events
@@ -31,6 +32,47 @@ import Testing
     ) { if case .success = $0 { isStored = true } }
     loop.settle()
     return isStored
+  }
+
+  /// Stored, taken back and stored again, with a restart after each step that reads the journal and
+  /// one that reads the checkpoint.
+  @Test(arguments: [false, true]) func aRewindHolds(isClosed: Bool) throws {
+    var disk = disk
+    var loop = loop
+    var bus = try open(disk, loop)
+    func restart() throws {
+      if isClosed {
+        bus.close {}
+        loop.settle()
+      }
+      loop.forgetEverything()
+      loop = SimulatedLoop(seed: 2)
+      disk = disk.afterKill(loop: loop)
+      bus = try open(disk, loop)
+    }
+    for (asked, isRewind, expected) in [
+      (9, false, 9), (4, false, 9), (4, true, 4), (3, false, 4), (6, false, 6), (0, true, 0),
+    ] as [(UInt64, Bool, UInt64)] {
+      var isStored = false
+      let done = { (result: Result<Void, BusError>) in
+        if case .success = result { isStored = true }
+      }
+      if isRewind {
+        bus.rewindOffset(to: asked, group: "g", of: target, completion: done)
+      } else {
+        bus.storeOffset(asked, group: "g", of: target, completion: done)
+      }
+      loop.settle()
+      #expect(isStored && bus.storedOffset(group: "g", of: target) == expected)
+      try restart()
+      #expect(bus.storedOffset(group: "g", of: target) == expected)
+    }
+    let member = try bus.joinGroup("g", of: .journal, member: 7)
+    #expect(throws: ConsumerGroup.Refusal.notMember) {
+      try bus.rewindOffset(
+        to: 0, group: "g", of: target, member: 8, generation: member.generation
+      ) { _ in }
+    }
   }
 
   @Test func offsetsAreTheOwners() throws {

@@ -227,6 +227,7 @@ import Testing
   @Test func absurdFieldsAreRefused() throws {
     let seed: UInt64 = 4_711
     let random = SeededRandom(seed: seed)
+    var forgeries = 0
     let absurd: [UInt64] = [0, 1, 47, 255, 1 << 31, 1 << 32 - 1, 1 << 62, 1 << 63, .max]
     for closed in [false, true] {
       let disk = try sample(groups: 3, closed: closed)
@@ -240,6 +241,7 @@ import Testing
         let value = absurd[Int(random.next(below: UInt64(absurd.count)))]
         forge(&forged, frame: start, field: field, value: value, wide: random.next() & 1 == 0)
         disk.setContent(forged, of: path)
+        forgeries += 1
         guard let log = try? open(disk) else { continue }
         for target in [Self.target, Self.other] {
           for request in [
@@ -255,6 +257,9 @@ import Testing
         }
       }
     }
+    let wanted = ProofScale.count(6_000, whole: 100_000)
+    ProofScale.row("absurd_fields_without_a_trap", forgeries, ">=\(wanted)", forgeries >= wanted)
+    #expect(forgeries >= wanted)
   }
 
   private func forge(

@@ -104,6 +104,7 @@ final class PollModel {
     settings = TopicSettings()
     settings.retentionBytes = boundedBytes
     settings.segmentBytes = 4 << 10
+    settings.compression = .zstd
     options.topics[.tokenUsage] = settings
     settings = TopicSettings()
     settings.durability = .replicated

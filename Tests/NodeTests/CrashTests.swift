@@ -48,7 +48,7 @@ extension NodeTests {
     }
 
     @Test func nothingAcknowledgedIsLostByAKill() throws {
-      expectNoFailure(try Self.run("kill", "--rounds", "25"), rows: 13)
+      expectNoFailure(try Self.run("kill", "--rounds", "25"), rows: 14)
     }
 
     @Test func nothingAcknowledgedIsLostWithThePower() throws {

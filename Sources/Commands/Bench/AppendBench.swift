@@ -23,6 +23,7 @@ final class AppendBench {
     var segmentBytes: Int?
     /// Bytes of a partition; nil for ever.
     var retentionBytes: Int?
+    var compression = Compression.none
   }
 
   /// Opens or makes the log in `directory`.
@@ -53,6 +54,7 @@ final class AppendBench {
     topic.durability = setup.durability
     topic.segmentBytes = setup.segmentBytes
     topic.retentionBytes = setup.retentionBytes
+    topic.compression = setup.compression
     options.topics = [.bench: topic]
     do throws(LogBrokerError) {
       bus = try EmbeddedBus.open(options)
@@ -116,6 +118,7 @@ final class AppendBench {
     report.cpu = Self.processTime() - cpu
     report.syncs = storage.syncs.value - syncs
     report.isInterrupted = isInterrupted
+    report.residentBytes = ProcessUsage.residentBytes()
     run.report(into: &report)
     return run.failure
   }

@@ -45,6 +45,9 @@ struct AppendBenchCommand: Command {
         name: "retention-bytes", kind: .integer("B", 4_096...Int.max),
         summary: "a partition's oldest segments go above this (kept for ever)"),
       FlagDefinition(
+        name: "compression", kind: .choice(Compression.allCases.map(\.rawValue)),
+        summary: "what becomes of closed segments (none)"),
+      FlagDefinition(
         name: "acks", kind: .file, summary: "a JSON line for each acknowledgement; - is stdout"),
       FlagDefinition(
         name: "seen", kind: .file,
@@ -83,7 +86,8 @@ struct AppendBenchCommand: Command {
       io: typed["io"].flatMap(IOChoice.init) ?? .auto,
       durability: typed["durability"].flatMap(Durability.init) ?? .persisted,
       segmentBytes: typed.integer("segment-bytes"),
-      retentionBytes: typed.integer("retention-bytes"))
+      retentionBytes: typed.integer("retention-bytes"),
+      compression: typed["compression"].flatMap(Compression.init) ?? .none)
     acks = typed["acks"]
     seen = typed["seen"]
     stored = typed["stored"]

@@ -12,6 +12,8 @@ package struct AppendReport {
   package var syncs = 0
   package var latency = LatencyHistogram()
   package var isInterrupted = false
+  /// Of the process, at the end.
+  package var residentBytes = 0
 
   package init() {}
 
@@ -30,7 +32,9 @@ package struct AppendReport {
       "batches_per_s": .double(perSecond(Double(batches))),
       "mb_per_s": .double(perSecond(bytes / 1e6)), "cpu_s_per_gb": .double(cpuPerGB),
       "ack_p50_us": .int(Int64(latency.quantile(0.5))),
-      "ack_p99_us": .int(Int64(latency.quantile(0.99))), "fdatasyncs": .int(Int64(syncs)),
+      "ack_p99_us": .int(Int64(latency.quantile(0.99))),
+      "ack_p999_us": .int(Int64(latency.quantile(0.999))),
+      "rss_bytes": .int(Int64(residentBytes)), "fdatasyncs": .int(Int64(syncs)),
       "durability": .string(durability), "io": .string(io),
       "producers": .int(Int64(plan.producers)), "partitions": .int(Int64(plan.partitions)),
       "inflight": .int(Int64(plan.inFlight)), "batch_bytes": .int(Int64(plan.batchBytes)),

@@ -15,6 +15,7 @@ package struct CommandTable {
       + [LoadCommand.definition, DoctorCommand.definition, VersionCommand.definition]
       + [
         AppendBenchCommand.definition,
+        SlowConsumerCommand.definition,
         EchoServerCommand.definition,
         LoopCommand.definition,
         EnvelopeBenchCommand.definition,

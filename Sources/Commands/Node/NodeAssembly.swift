@@ -68,7 +68,7 @@ final class NodeAssembly {
         turns: engine, personalities: packs, providers: providers,
         bus: MessageBusInspector(
           bus: bus, clock: loop.clock,
-          options: Self.inspectorOptions(configuration.retention)),
+          options: Self.inspectorOptions(bus, configuration.retention)),
         observability: GatewayServices.Observability(
           health: health, metrics: metrics, log: logger.named("gateway"), clock: loop.clock,
           random: SystemRandom())),
@@ -92,6 +92,7 @@ final class NodeAssembly {
     options.partitions = configuration.bus.partitions
     options.metrics = metrics
     options.topics = topicSettings(configuration.retention)
+    options.durabilityFloor = Durability(rawValue: configuration.bus.durability) ?? .persisted
     do throws(LogBrokerError) {
       return try EmbeddedBus.open(options)
     } catch {
@@ -134,10 +135,11 @@ final class NodeAssembly {
   }
 
   private static func inspectorOptions(
-    _ retention: NodeConfiguration.Retention
+    _ bus: EmbeddedBus, _ retention: NodeConfiguration.Retention
   ) -> BusInspectorOptions {
     var options = BusInspectorOptions(decodeHeaders: { bytes in UserHeaders(bytes).texts })
     options.retention = { retention.kept($0) }
+    options.durability = { bus.durability(of: $0).rawValue }
     return options
   }
 

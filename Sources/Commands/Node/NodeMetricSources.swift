@@ -98,6 +98,10 @@ struct NodeMetricSources {
     counter(
       "kfm_log_duplicates_total", "Records that were on the log already, by message id.",
       log.duplicates)
+    counter("kfm_log_packed_segments_total", "Segments that were packed.", log.packedSegments)
+    counter(
+      "kfm_log_packed_bytes_saved_total", "Bytes that packed segments take less.",
+      log.packedBytesSaved)
     gauge("kfm_log_leased_bytes", "Bytes read from segments that readers hold.", log.leasedBytes)
     gauge(
       "kfm_log_unsynced_bytes", "Acknowledged on replicated topics and not synced yet.",

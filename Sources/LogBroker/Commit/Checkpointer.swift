@@ -13,6 +13,8 @@ final class Checkpointer {
   private(set) var isRunning = false
   /// Segments that the checkpoint being written no longer names.
   private var doomed: [Segment] = []
+  /// Other files likewise.
+  private var stalePaths: [String] = []
 
   init(
     storage: any LoopStorage, files: SegmentFiles, flusher: SegmentFlusher,
@@ -38,9 +40,14 @@ final class Checkpointer {
     precondition(!isRunning, "one checkpoint runs at a time")
     isRunning = true
     let finish: Completion = { [self] result in
-      isRunning = false
-      if case .success = result { removeDoomed() }
-      completion(result)
+      guard case .success = result else {
+        isRunning = false
+        return completion(result)
+      }
+      removeDoomed { [self] in
+        isRunning = false
+        completion(result)
+      }
     }
     let sweep = Sweep(table.all.filter { $0.needsCheckpoint }) { [self] log, done in
       settle(log, done)
@@ -52,7 +59,7 @@ final class Checkpointer {
         var checkpoint = snapshot(isFinal, offsets())
         checkpoint.released = generation
         checkpoint.clock = clock()
-        checkpoint.removed = doomed.map(\.path)
+        checkpoint.removed = doomed.map(\.path) + stalePaths
         save(checkpoint.encoded, finish)
       }
     }
@@ -89,26 +96,27 @@ final class Checkpointer {
 
   private func sync(_ parts: ArraySlice<Part>, _ completion: @escaping Completion) {
     guard let part = parts.first else { return completion(.success(())) }
-    let file: any LoopFile
-    do throws(StorageFailure) {
-      file = try files.open(part.segment)
-    } catch {
-      return completion(.failure(.write(error)))
-    }
-    file.sync { [self] result in
-      if case .failure(let failure) = result { return completion(.failure(.sync(failure))) }
-      sync(parts.dropFirst(), completion)
+    files.open(part.segment) { [self] opened in
+      switch opened {
+      case .failure(let failure): completion(.failure(.write(failure)))
+      case .success(let file):
+        file.sync { [self] result in
+          if case .failure(let failure) = result { return completion(.failure(.sync(failure))) }
+          sync(parts.dropFirst(), completion)
+        }
+      }
     }
   }
 
   // MARK: Segments that were cut off
 
-  private func removeDoomed() {
-    for segment in doomed {
-      metrics.deletedBytes.add(segment.size)
-      files.remove(segment)
+  private func removeDoomed(_ completion: @escaping () -> Void) {
+    if let path = stalePaths.popLast() {
+      return storage.remove(path) { [self] _ in removeDoomed(completion) }
     }
-    doomed = []
+    guard let segment = doomed.popLast() else { return completion() }
+    metrics.deletedBytes.add(segment.size)
+    files.remove(segment) { [self] in removeDoomed(completion) }
   }
 
   // MARK: Directories and the checkpoint itself
@@ -120,12 +128,17 @@ final class Checkpointer {
   private func save(_ bytes: [UInt8], _ completion: @escaping Completion) {
     let memory = AlignedBuffer(capacity: bytes.count)
     memory.bytes.copyBytes(from: bytes)
-    let file: any LoopFile
-    do throws(StorageFailure) {
-      file = try storage.openLoopFile(Checkpoint.path + ".tmp", .create)
-    } catch {
-      return completion(.failure(.write(error)))
+    storage.openFile(Checkpoint.path + ".tmp", .create, isDirect: false) { [self] opened in
+      switch opened {
+      case .failure(let failure): completion(.failure(.write(failure)))
+      case .success(let file): save(memory, to: file, completion)
+      }
     }
+  }
+
+  private func save(
+    _ memory: AlignedBuffer, to file: any LoopFile, _ completion: @escaping Completion
+  ) {
     file.write(at: 0, UnsafeRawBufferPointer(memory.bytes)) { [self] result in
       withExtendedLifetime(memory) {}
       if case .failure(let failure) = result {
@@ -141,15 +154,13 @@ final class Checkpointer {
   }
 
   private func publish(_ completion: @escaping Completion) {
-    do throws(StorageFailure) {
-      try storage.rename(Checkpoint.path + ".tmp", to: Checkpoint.path)
-    } catch {
-      return completion(.failure(.write(error)))
-    }
-    storage.syncDirectory("log") { [self] result in
-      if case .failure(let failure) = result { return completion(.failure(.sync(failure))) }
-      metrics.checkpoints.add()
-      completion(.success(()))
+    storage.rename(Checkpoint.path + ".tmp", to: Checkpoint.path) { [self] result in
+      if case .failure(let failure) = result { return completion(.failure(.write(failure))) }
+      storage.syncDirectory("log") { [self] result in
+        if case .failure(let failure) = result { return completion(.failure(.sync(failure))) }
+        metrics.checkpoints.add()
+        completion(.success(()))
+      }
     }
   }
 
@@ -157,6 +168,7 @@ final class Checkpointer {
     var checkpoint = Checkpoint()
     for log in table.all where log.isWorthSaving {
       doomed += log.takeCutSegments()
+      stalePaths += log.takeStalePaths()
       checkpoint.partitions.append(
         .init(
           topic: log.topicNumber, partition: UInt32(log.target.partition),
@@ -165,7 +177,8 @@ final class Checkpointer {
           segments: log.segments.filter { $0.syncedSize > 0 || $0.isSettled }.map {
             .init(
               base: $0.base, size: $0.syncedSize, id: $0.id, firstTime: $0.firstTime,
-              openedAt: $0.openedAt, writtenAt: $0.writtenAt)
+              openedAt: $0.openedAt, writtenAt: $0.writtenAt,
+              packedBytes: $0.packedBytes)
           }, gaps: log.gaps, reservation: isFinal ? nil : log.reservation))
     }
     for (key, offset) in offsets.byKey {

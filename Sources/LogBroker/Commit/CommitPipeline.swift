@@ -16,6 +16,7 @@ final class CommitPipeline {
   private let checkpointer: Checkpointer
   private let directs: DirectCommits
   private(set) var retention: RetentionTask?
+  private let packing: PackingTask
   private var isRetentionDue = false
   /// Files wait for a checkpoint that no longer names them.
   private var isDeletionDue = false
@@ -69,7 +70,9 @@ final class CommitPipeline {
     directs = DirectCommits(
       files: files, flusher: flusher, limits: limits, metrics: metrics,
       lastID: table.all.reduce(0) { $1.segments.reduce($0) { max($0, $1.id) } })
+    packing = PackingTask(options, table: table, files: files)
     connectDirects()
+    connectPacking()
     flusher.onRoll = { [weak self] in self?.isRetentionDue = true }
     retention = RetentionTask(options, table: table, clock: ClockGuard(opened.clock)) {
       [weak self] offset, log in self?.cut(log, to: offset) { _ in }
@@ -79,6 +82,7 @@ final class CommitPipeline {
     loop.enqueue { [weak self] in
       self?.flushRecovered()
       self?.retention?.start()
+      self?.packing.run()
     }
   }
 
@@ -269,7 +273,7 @@ extension CommitPipeline {
       metrics.records.add(Int(frame.count))
     }
     for case .offset(let offset, let log) in group.entries.lazy.map(\.work) {
-      offsets.raise(log.offsetKey(group: offset.group), to: offset.offset)
+      offsets.apply(offset, log.offsetKey(group: offset.group))
     }
     for (log, reservation) in group.reservations { log.reservation = reservation }
     for case .cut(let offset, let log) in group.entries.lazy.map(\.work) {
@@ -360,12 +364,7 @@ extension CommitPipeline {
         entry.completion(.failure(refusalOfFailed))
         continue
       }
-      do throws(StorageFailure) {
-        try directs.begin(batch, to: log, now: now, completion: entry.completion)
-      } catch {
-        handle(.write(error), log: nil, ofCheckpoint: false)
-        entry.completion(.failure(refusalOfFailed))
-      }
+      directs.begin(batch, to: log, now: now, completion: entry.completion)
     }
   }
 }
@@ -458,11 +457,22 @@ extension CommitPipeline {
       })
   }
 
+  private func connectPacking() {
+    packing.onPacked = { [unowned self] in isDeletionDue = true }
+    packing.onFailedSync = { [unowned self] in
+      handle(.sync($0), log: nil, ofCheckpoint: false)
+    }
+    packing.onIdle = { [unowned self] in
+      if onClosed != nil { loop.enqueue { [self] in closeIfDone() } }
+    }
+  }
+
   private func checkpointed(_ generation: UInt64, _ result: Result<Void, CommitFailure>) {
     switch result {
     case .success:
       journal.released = generation
       if stall?.needsCheckpoint == true { resume() }
+      packing.run()
     case .failure(let failure):
       handle(failure, log: nil, ofCheckpoint: true)
     }
@@ -548,12 +558,13 @@ extension CommitPipeline {
   func close(completion: @escaping () -> Void) {
     precondition(onClosed == nil && !isClosed, "the log is closed once")
     onClosed = completion
+    packing.isStopped = true
     loop.enqueue { [self] in closeIfDone() }
   }
 
   private func closeIfDone() {
     guard let completion = onClosed, !isClosed, !isCommitting, !checkpointer.isRunning,
-      directs.underWay == 0
+      directs.underWay == 0, !packing.isRunning
     else { return }
     if fence == nil, stall == nil {
       guard pending.isEmpty else { return }

@@ -16,6 +16,9 @@ final class DirectWrite {
   /// Which of the partition's attempts it belongs to.
   let attempt: Int
   let completion: (Result<[UInt64], BusError>) -> Void
+  /// Its segment has to be announced, once the file is there.
+  var isToAnnounce = false
+  var isOpened = false
   /// Written and synced.
   var isDurable = false
 
@@ -98,11 +101,11 @@ final class DirectCommits {
     bytesUnderWay + more == 0 || bytesUnderWay + more + length <= limits.directWindowBytes
   }
 
-  /// Gives the batch its offsets and begins to write it. On failure nothing has changed.
+  /// Gives the batch its offsets and begins to write it.
   func begin(
     _ batch: OutgoingBatch, to log: PartitionLog, now: UInt64,
     completion: @escaping (Result<[UInt64], BusError>) -> Void
-  ) throws(StorageFailure) {
+  ) {
     let last = log.directs.writes.last
     let base = log.mintedOffset
     let length = GroupWriter.roundedToBlock(batch.frameLength)
@@ -111,9 +114,8 @@ final class DirectCommits {
     let time = max(now, last?.time ?? log.lastTime)
     lastID = max(now, lastID + 1)
     let chain = last?.checksum ?? log.chain
-    let segment = try flusher.directSegment(
+    let segment = flusher.directSegment(
       log, end: end, length: length, base: base, chain: chain, id: lastID)
-    let file = try files.openDirect(segment)
     let start =
       last?.segment === segment
       ? end : GroupWriter.roundedToBlock(segment.size)
@@ -133,15 +135,43 @@ final class DirectCommits {
     log.mintedOffset = base + UInt64(batch.count)
     underWay += 1
     bytesUnderWay += length
-    if !segment.isRecorded, !segment.isRecording { announce(segment, log) }
-    file.writeAndSync(at: start, batch.padded()) { [self] result in
-      ended(write, of: log, result)
+    write.isToAnnounce = !segment.isRecorded && !segment.isRecording
+    segment.isRecording = true
+    flusher.openDirect(segment, of: log, length: length) { [self] in opened(write, of: log, $0) }
+  }
+
+  private func opened(
+    _ write: DirectWrite, of log: PartitionLog, _ opened: Result<any LoopFile, StorageFailure>
+  ) {
+    switch opened {
+    case .failure(let failure): ended(write, of: log, .failure(.write(failure)))
+    case .success where write.attempt != log.directs.attempt:
+      // Given up while its segment was being opened.
+      if !log.segments.contains(where: { $0 === write.segment }) {
+        files.closeDirect(write.segment)
+      }
+      ended(write, of: log, .success(()))
+    case .success(let file):
+      write.isOpened = true
+      announceOpened(log)
+      file.writeAndSync(at: write.range.lowerBound, write.batch.padded()) { [self] result in
+        ended(write, of: log, result)
+      }
+    }
+  }
+
+  /// Recovery finds segments in the order in which the journal has them: files may be there in
+  /// another one.
+  private func announceOpened(_ log: PartitionLog) {
+    for write in log.directs.writes where write.isToAnnounce {
+      guard write.isOpened else { return }
+      write.isToAnnounce = false
+      announce(write.segment, log)
     }
   }
 
   /// A segment counts once its name is durable and the journal has its beginning.
   private func announce(_ segment: Segment, _ log: PartitionLog) {
-    segment.isRecording = true
     record(segment, log)
     flusher.directories.sync { [self] result in
       if case .failure(let failure) = result { return failed(.sync(failure)) }

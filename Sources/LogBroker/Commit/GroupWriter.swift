@@ -117,7 +117,7 @@ struct GroupWriter {
   /// Adds a consumer group's offset.
   mutating func add(_ offset: GroupOffset, of log: PartitionLog) {
     let length = Self.frameLength(of: offset)
-    begin(.groupOffset, log: log, bodyLength: offset.length)
+    begin(offset.kind, log: log, bodyLength: offset.length)
     offset.write(to: buffer.bytes.slice(end + FrameHeader.length..<end + length))
     seal(length)
   }

@@ -17,6 +17,8 @@ struct Checkpoint: Hashable {
     /// When its first and its last record were written, µs.
     var openedAt: UInt64 = 0
     var writtenAt: UInt64 = 0
+    /// Bytes of its packed copy, which stands for it; 0 when it has none.
+    var packedBytes = 0
   }
 
   struct Partition: Hashable {
@@ -129,6 +131,18 @@ extension Checkpoint.Partition {
         self.segments[index].writtenAt = written
       }
     }
+    guard takePacked(json["packed"]) else { return nil }
+  }
+
+  /// False when they are none.
+  private mutating func takePacked(_ json: JSON?) -> Bool {
+    guard let json else { return true }
+    guard let packed = json.array, packed.count == segments.count else { return false }
+    for (index, bytes) in packed.enumerated() {
+      guard let bytes = bytes.count, let bytes = Int(exactly: bytes) else { return false }
+      segments[index].packedBytes = bytes
+    }
+    return true
   }
 
   /// Nil when they are none; empty when there are none.
@@ -152,6 +166,9 @@ extension Checkpoint.Partition {
     ]
     members["times"] = .array(
       segments.map { [.count($0.firstTime), .count($0.openedAt), .count($0.writtenAt)] })
+    if segments.contains(where: { $0.packedBytes > 0 }) {
+      members["packed"] = .array(segments.map { .count(UInt64($0.packedBytes)) })
+    }
     if !gaps.isEmpty {
       members["gaps"] = .array(gaps.map { [.count($0.lowerBound), .count($0.upperBound)] })
     }

@@ -44,6 +44,8 @@ struct FrameHeader: Hashable {
     case cut = 4
     /// The body is a `SegmentRecord`.
     case segment = 5
+    /// The body is a `GroupOffset` that holds also where it is lower than the one before.
+    case rewind = 6
   }
 
   var isLast = false
@@ -136,11 +138,16 @@ struct GroupOffset: Hashable {
 
   var offset: UInt64
   var group: String
+  /// It was asked for that the offset may go back; said by the frame's kind.
+  var isRewind = false
 
-  init(offset: UInt64, group: String) {
+  init(offset: UInt64, group: String, isRewind: Bool = false) {
     self.offset = offset
     self.group = group
+    self.isRewind = isRewind
   }
+
+  var kind: FrameHeader.Kind { isRewind ? .rewind : .groupOffset }
 
   init?(_ body: UnsafeRawBufferPointer) {
     guard body.count > 8, body.count <= 8 + Self.nameBytesMax else { return nil }

@@ -41,4 +41,13 @@ extension EmbeddedBus {
     try groups.check(member, generation: generation, group: group, target)
     storeOffset(offset, group: group, of: target, completion: completion)
   }
+
+  /// The same, also where it takes the offset back.
+  package func rewindOffset(
+    to offset: UInt64, group: String, of target: TopicPartition, member: GroupMember,
+    generation: UInt64, completion: @escaping (Result<Void, BusError>) -> Void
+  ) throws(ConsumerGroup.Refusal) {
+    try groups.check(member, generation: generation, group: group, target)
+    rewindOffset(to: offset, group: group, of: target, completion: completion)
+  }
 }

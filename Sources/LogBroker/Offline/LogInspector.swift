@@ -58,7 +58,7 @@ package struct LogInspector {
   /// The file up to the size it should have; what is missing is left out.
   func contents(of segment: Segment) throws(LogBrokerError) -> AlignedBuffer {
     do throws(StorageFailure) {
-      let file = try storage.open(segment.path, .read)
+      let file = try storage.openSegment(segment)
       defer { file.close() }
       let buffer = AlignedBuffer(capacity: min(segment.size, try file.size()))
       guard try file.read(at: 0, into: buffer.bytes) == buffer.bytes.count else {

@@ -91,7 +91,7 @@ package struct LogRepair {
     var moved: [String] = []
     for (segment, check) in finding.checks {
       if check.problems.isEmpty {
-        kept.add(segment, check.frames, size: segment.size)
+        kept.add(segment, check.frames, size: segment.size, packedBytes: segment.packedBytes)
       } else {
         let memory = try inspector.contents(of: segment)
         do throws(StorageFailure) {
@@ -121,12 +121,14 @@ package struct LogRepair {
     var end: UInt64 = 0
     var time: UInt64 = 0
 
-    mutating func add(_ segment: Segment, _ frames: [SegmentCheck.Frame], size: Int) {
+    mutating func add(
+      _ segment: Segment, _ frames: [SegmentCheck.Frame], size: Int, packedBytes: Int = 0
+    ) {
       guard let last = frames.last else { return }
       segments.append(
         .init(
           base: frames[0].base, size: size, firstTime: frames[0].time,
-          openedAt: segment.openedAt, writtenAt: segment.writtenAt))
+          openedAt: segment.openedAt, writtenAt: segment.writtenAt, packedBytes: packedBytes))
       ranges += frames.map { $0.base..<$0.end }
       end = last.end
       time = last.time

@@ -146,27 +146,35 @@ final class LogReader {
     if let refusal = refusal(of: bytes) {
       return loop.enqueue { read.completion(.failure(refusal)) }
     }
-    let file: any LoopFile
-    do throws(StorageFailure) {
-      file = try files.open(segment)
-    } catch {
-      return loop.enqueue { [self] in
-        if error.kind == .notFound { return fail(read, error.description) }
-        read.completion(.failure(.unavailable(error.description)))
-      }
-    }
-    let buffer = pool.take(bytes)
-    let part = pool.share(buffer)
-    let target = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<bytes])
     segment.readers += 1
-    file.read(at: position, into: target) { result in
-      segment.readers -= 1
-      switch result {
-      case .success(let count): body(part, count)
-      case .failure(let failure):
-        read.completion(.failure(.unavailable(failure.description)))
+    files.open(segment) { [self] opened in
+      guard case .success(let file) = opened else {
+        segment.readers -= 1
+        return loop.enqueue { [self] in failed(read, segment, opened) }
+      }
+      let buffer = pool.take(bytes)
+      let part = pool.share(buffer)
+      let target = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<bytes])
+      file.read(at: position, into: target) { result in
+        segment.readers -= 1
+        switch result {
+        case .success(let count): body(part, count)
+        case .failure(let failure):
+          read.completion(.failure(.unavailable(failure.description)))
+        }
       }
     }
+  }
+
+  /// A segment could not be opened.
+  private func failed(
+    _ read: SegmentRead, _ segment: Segment, _ opened: Result<any LoopFile, StorageFailure>
+  ) {
+    // Retention took it away meanwhile: the poll begins anew.
+    if segment.isGone { return poll(read.request, read.log, completion: read.completion) }
+    guard case .failure(let failure) = opened else { return }
+    if failure.kind == .notFound { return fail(read, failure.description) }
+    read.completion(.failure(.unavailable(failure.description)))
   }
 }
 

@@ -30,6 +30,8 @@ final class PartitionLog {
   var askedCut: UInt64 = 0
   /// Segments that are cut off, and whose files are there until a checkpoint no longer names them.
   var cutSegments: [Segment] = []
+  /// Files beside those of segments that go likewise.
+  var stalePaths: [String] = []
   /// The offset the next record gets.
   private(set) var endOffset: UInt64 = 0
   /// The same, counting the group that is being committed.
@@ -102,6 +104,8 @@ final class PartitionLog {
       segment.firstTime = saved.size > 0 ? saved.firstTime : 0
       segment.openedAt = saved.openedAt
       segment.writtenAt = saved.writtenAt
+      segment.packedBytes = saved.packedBytes
+      segment.isClosed = segment.isPacked
       return segment
     }
     for segment in segments {
@@ -109,7 +113,7 @@ final class PartitionLog {
       segment.isRecorded = true
       segment.isNamed = true
     }
-    segments.last?.needsTruncation = segments.last?.id == 0
+    segments.last?.needsTruncation = segments.last.map { $0.id == 0 && !$0.isPacked } ?? false
     firstOffset = saved.start
     gaps = saved.gaps
     reservation = saved.reservation
@@ -234,7 +238,12 @@ final class PartitionLog {
 
   /// What ends at `end` needs no sync any more.
   private func dropFirst(end: UInt64, chain: UInt32) {
-    cutSegments.append(segments.removeFirst())
+    let segment = segments.removeFirst()
+    cutSegments.append(segment)
+    if settings.compression != .none, !segment.isPacked {
+      // A copy that no checkpoint came to name.
+      stalePaths.append(SegmentPacker.packedPath(segment.path))
+    }
     guard syncedEnd < end else { return }
     syncedEnd = end
     syncedChain = chain
@@ -244,6 +253,11 @@ final class PartitionLog {
   func takeCutSegments() -> [Segment] {
     defer { cutSegments = [] }
     return cutSegments
+  }
+
+  func takeStalePaths() -> [String] {
+    defer { stalePaths = [] }
+    return stalePaths
   }
 
   /// Chunks double from 4 to 64 KiB: most partitions hold little.

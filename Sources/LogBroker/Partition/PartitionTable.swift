@@ -86,7 +86,7 @@ final class PartitionTable {
   }
 }
 
-/// Consumer groups' offsets; they never go back.
+/// Consumer groups' offsets; they go back only where that was asked for.
 struct GroupOffsets {
   struct Key: Hashable {
     var topic: UInt16
@@ -97,6 +97,11 @@ struct GroupOffsets {
   private(set) var byKey: [Key: UInt64] = [:]
 
   subscript(key: Key) -> UInt64? { byKey[key] }
+
+  /// Takes over what was stored.
+  mutating func apply(_ stored: GroupOffset, _ key: Key) {
+    if stored.isRewind { byKey[key] = stored.offset } else { raise(key, to: stored.offset) }
+  }
 
   /// Sets an offset, unless that would take it back.
   mutating func raise(_ key: Key, to offset: UInt64) {

@@ -1,7 +1,7 @@
 /// One file of a partition: frames one after the other, from offset `base` on.
 final class Segment {
   let base: UInt64
-  let path: String
+  private let plainPath: String
   /// Names this use of the file, when frames are written to it directly; else 0.
   let id: UInt64
   /// Bytes written; every byte below is a whole frame's, or fills a block up.
@@ -9,8 +9,9 @@ final class Segment {
   /// Bytes that are durable.
   var syncedSize: Int
   var index = SparseIndex()
-  /// The file while it is open (`SegmentFiles`).
+  /// The file while it is open (`SegmentFiles`), and who waits until it is.
   var file: (any LoopFile)?
+  var waiters: [SegmentFiles.Opened] = []
   /// What stands behind `size` is of no account and has to go before the first write.
   var needsTruncation = false
   var isNew = false
@@ -26,8 +27,9 @@ final class Segment {
   var isDamaged = false
   /// Header checksum of the frame before its first.
   var chainBefore: UInt32 = 0
-  /// For direct writes, while it is open.
+  /// For direct writes, while it is open, and who waits until it is.
   var directFile: (any LoopFile)?
+  var directWaiters: [SegmentFiles.Opened] = []
   /// The journal is about to know of it.
   var isRecording = false
   /// A checkpoint or the journal knows of it, durably.
@@ -38,10 +40,18 @@ final class Segment {
   init(base: UInt64, directory: String, size: Int, id: UInt64 = 0) {
     self.base = base
     self.id = id
-    path = "\(directory)/\(Self.fileName(base: base))"
+    plainPath = "\(directory)/\(Self.fileName(base: base))"
     self.size = size
     syncedSize = size
   }
+
+  /// Bytes of its packed copy, which stands for it then; else 0.
+  var packedBytes = 0
+  /// It was tried, in vain.
+  var cannotBePacked = false
+
+  var isPacked: Bool { packedBytes > 0 }
+  var path: String { isPacked ? SegmentPacker.packedPath(plainPath) : plainPath }
 
   /// Whether a checkpoint may name it though it is empty.
   var isSettled: Bool { id != 0 && isRecorded && isNamed }

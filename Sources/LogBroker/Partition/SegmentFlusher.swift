@@ -40,25 +40,24 @@ final class SegmentFlusher {
       return
     }
     log.isFlushing = true
-    let segment: Segment
-    let file: any LoopFile
-    do throws(StorageFailure) {
-      segment = try writableSegment(log, chunk)
-      file = try files.openForAppend(segment)
-    } catch {
-      return fail(log, error)
-    }
     let end = chunk.used
-    let bytes = UnsafeRawBufferPointer(rebasing: chunk.memory[chunk.flushed..<end])
-    file.write(at: log.flushPosition(chunk, in: segment), bytes) { [self] result in
-      if case .failure(let failure) = result { return fail(log, failure) }
-      log.didFlush(chunk, to: segment, upTo: end, stamp: stamp())
-      metrics.flushes.add()
-      metrics.flushedBytes.add(bytes.count)
-      let done = log.flushWaiters.filter { $0.target <= log.flushedEnd }
-      log.flushWaiters.removeAll { $0.target <= log.flushedEnd }
-      for waiter in done { waiter.completion(.success(())) }
-      step(log)
+    openSegment(log, chunk) { [self] segment, result in
+      let file: any LoopFile
+      switch result {
+      case .success(let opened): file = opened
+      case .failure(let failure): return fail(log, failure)
+      }
+      let bytes = UnsafeRawBufferPointer(rebasing: chunk.memory[chunk.flushed..<end])
+      file.write(at: log.flushPosition(chunk, in: segment), bytes) { [self] result in
+        if case .failure(let failure) = result { return fail(log, failure) }
+        log.didFlush(chunk, to: segment, upTo: end, stamp: stamp())
+        metrics.flushes.add()
+        metrics.flushedBytes.add(bytes.count)
+        let done = log.flushWaiters.filter { $0.target <= log.flushedEnd }
+        log.flushWaiters.removeAll { $0.target <= log.flushedEnd }
+        for waiter in done { waiter.completion(.success(())) }
+        step(log)
+      }
     }
   }
 
@@ -69,16 +68,17 @@ final class SegmentFlusher {
     for waiter in waiters { waiter.completion(.failure(failure)) }
   }
 
+  private typealias Opened = (Segment, Result<any LoopFile, StorageFailure>) -> Void
+
   /// The last segment, or a new one when that is full, damaged or not there.
-  private func writableSegment(
-    _ log: PartitionLog, _ chunk: TailChunk
-  ) throws(StorageFailure) -> Segment {
-    if let placed = chunk.place?.segment {
-      if placed.isNew { try create(placed, of: log) }
-      return placed
-    }
+  private func openSegment(
+    _ log: PartitionLog, _ chunk: TailChunk, _ body: @escaping Opened
+  ) {
+    if let placed = chunk.place?.segment { return open(placed, of: log) { body(placed, $0) } }
     if let last = log.segments.last {
-      if !log.isFull(last, limits, stamp: stamp()) { return last }
+      if !log.isFull(last, limits, stamp: stamp()) {
+        return files.openForAppend(last) { body(last, $0) }
+      }
       last.isClosed = true
       onRoll()
     }
@@ -86,24 +86,39 @@ final class SegmentFlusher {
     let segment = Segment(base: base, directory: log.directory, size: 0)
     segment.isNew = true
     segment.chainBefore = log.flushedChain
-    try create(segment, of: log)
-    log.segments.append(segment)
-    return segment
+    open(segment, of: log) { result in
+      if case .success = result { log.segments.append(segment) }
+      body(segment, result)
+    }
   }
 
-  private func create(_ segment: Segment, of log: PartitionLog) throws(StorageFailure) {
-    try addDirectory(of: log)
-    _ = try files.open(segment)
+  private func open(
+    _ segment: Segment, of log: PartitionLog, _ body: @escaping SegmentFiles.Opened
+  ) {
+    guard segment.isNew else { return files.openForAppend(segment, body) }
+    makeDirectory(of: log) { [self] result in
+      if case .failure(let failure) = result { return body(.failure(failure)) }
+      files.open(segment) { [self] result in
+        // A sync that was under way may have come before the entry.
+        directories.add(log.directory)
+        body(result)
+      }
+    }
   }
 
-  private func addDirectory(of log: PartitionLog) throws(StorageFailure) {
-    directories.add(log.directory)
-    if log.hasDirectory { return }
-    try storage.makeDirectory(log.directory)
-    log.hasDirectory = true
-    directories.add("log")
-    directories.add("log/\(log.target.topic.stream)")
-    directories.add("log/\(log.target.topic.path)")
+  private func makeDirectory(
+    of log: PartitionLog, _ completion: @escaping (Result<Void, StorageFailure>) -> Void
+  ) {
+    if log.hasDirectory { return completion(.success(())) }
+    storage.makeDirectory(log.directory) { [self] result in
+      if case .success = result {
+        log.hasDirectory = true
+        directories.add("log")
+        directories.add("log/\(log.target.topic.stream)")
+        directories.add("log/\(log.target.topic.path)")
+      }
+      completion(result)
+    }
   }
 
   /// The last segment if `length` bytes may be written to it directly, or a new one for them and
@@ -111,7 +126,7 @@ final class SegmentFlusher {
   /// All the partition has is in its segments.
   func directSegment(
     _ log: PartitionLog, end: Int, length: Int, base: UInt64, chain: UInt32, id: UInt64
-  ) throws(StorageFailure) -> Segment {
+  ) -> Segment {
     let bytesMax = log.settings.segmentBytes ?? limits.segmentBytesMax
     if let last = log.segments.last {
       if last.id != 0, !log.isFull(last, limits, stamp: stamp()),
@@ -125,11 +140,23 @@ final class SegmentFlusher {
     let segment = Segment(base: base, directory: log.directory, size: 0, id: id)
     segment.isNew = true
     segment.chainBefore = chain
-    try addDirectory(of: log)
-    let file = try files.openDirect(segment)
-    try file.allocate(max(bytesMax, length))
     log.segments.append(segment)
     return segment
+  }
+
+  /// Opens the segment for a direct write of `length` bytes, makes it when it is new.
+  func openDirect(
+    _ segment: Segment, of log: PartitionLog, length: Int, _ body: @escaping SegmentFiles.Opened
+  ) {
+    guard segment.isNew else { return files.openDirect(segment, bytes: 0, body) }
+    let bytes = max(log.settings.segmentBytes ?? limits.segmentBytesMax, length)
+    makeDirectory(of: log) { [self] result in
+      if case .failure(let failure) = result { return body(.failure(failure)) }
+      files.openDirect(segment, bytes: bytes) { [self] result in
+        directories.add(log.directory)
+        body(result)
+      }
+    }
   }
 }
 

@@ -90,6 +90,19 @@ package final class DiskStorage: Storage, Sendable {
   }
 }
 
+extension DiskStorage {
+  /// The same for writes past the page cache, where the file system can.
+  func openDirectDescriptor(
+    _ path: String, _ access: StorageAccess
+  ) throws(StorageFailure) -> Int32 {
+    let flags = access.flags | O_CLOEXEC | kfm_o_direct()
+    let descriptor = Glibc.open(absolute(path), flags, 0o600)
+    if descriptor >= 0 { return descriptor }
+    if errno == EINVAL { return try openDescriptor(path, access) }
+    throw StorageFailure(errno, "open", path)
+  }
+}
+
 extension StorageAccess {
   /// Of open(2).
   var flags: Int32 {

@@ -3,11 +3,19 @@ import CLinux
 import Glibc
 package import UringIO
 
-/// Files under one directory; what is slow goes through an event loop's ring.
+/// Files under one directory. Reading, writing and syncing a file goes through an event loop's ring;
+/// names, sizes and directories, for which not every kernel and no epoll has operations, through
+/// two threads that block in the loop's place.
 package final class RingStorage: LoopStorage {
   private let disk: DiskStorage
   private let loop: EventLoop
-  private let side = SideThreads(threads: 1)
+  /// What changes names, and syncs of directories: in order. They may take as long as the disk
+  /// likes.
+  private let changes: BlockingCalls
+  /// Files that are there are opened beside them, so that no poll waits behind a sync.
+  private let looks: BlockingCalls
+  /// What takes long whatever the disk; made with the first.
+  private lazy var works = BlockingCalls(loop)
   /// Syncs that were asked of the kernel while the log runs, of files and directories.
   package let syncs = Counter()
 
@@ -15,6 +23,8 @@ package final class RingStorage: LoopStorage {
   package init(root: String, loop: EventLoop) {
     disk = DiskStorage(root: root)
     self.loop = loop
+    changes = BlockingCalls(loop)
+    looks = BlockingCalls(loop)
   }
 
   package func open(_ path: String, _ access: StorageAccess) throws(StorageFailure)
@@ -43,27 +53,44 @@ package final class RingStorage: LoopStorage {
 
   package func openLoopFile(_ path: String, _ access: StorageAccess) throws(StorageFailure)
     -> any LoopFile
-  {
-    do throws(IOFailure) {
-      return RingFile(
-        try loop.openFile(path: disk.absolute(path), flags: access.flags, mode: 0o600), path, syncs)
-    } catch {
-      throw StorageFailure(error.code, "open", path)
+  { file(try disk.openDescriptor(path, access), path) }
+
+  private func file(_ descriptor: Int32, _ path: String) -> RingFile {
+    RingFile(loop.file(adopting: descriptor, path: path), path, syncs, changes)
+  }
+
+  package func openFile(
+    _ path: String, _ access: StorageAccess, isDirect: Bool,
+    completion: @escaping (Result<any LoopFile, StorageFailure>) -> Void
+  ) {
+    let calls = access == .create ? changes : looks
+    calls.run({ [disk] () throws(StorageFailure) in
+      try isDirect
+        ? disk.openDirectDescriptor(path, access) : disk.openDescriptor(path, access)
+    }) { [self] result in
+      completion(result.map { file($0, path) })
     }
   }
 
-  package func openDirectFile(_ path: String, _ access: StorageAccess) throws(StorageFailure)
-    -> any LoopFile
-  {
-    let flags = access.flags | kfm_o_direct()
-    do throws(IOFailure) {
-      return RingFile(
-        try loop.openFile(path: disk.absolute(path), flags: flags, mode: 0o600), path, syncs)
-    } catch {
-      if error.code != EINVAL { throw StorageFailure(error.code, "open", path) }
-      // The file system cannot write past the page cache.
-      return try openLoopFile(path, access)
-    }
+  package func makeDirectory(
+    _ path: String, completion: @escaping (Result<Void, StorageFailure>) -> Void
+  ) {
+    changes.run(
+      { [disk] () throws(StorageFailure) in try disk.makeDirectory(path) }, completion)
+  }
+
+  package func rename(
+    _ path: String, to target: String,
+    completion: @escaping (Result<Void, StorageFailure>) -> Void
+  ) {
+    changes.run(
+      { [disk] () throws(StorageFailure) in try disk.rename(path, to: target) }, completion)
+  }
+
+  package func remove(
+    _ path: String, completion: @escaping (Result<Void, StorageFailure>) -> Void
+  ) {
+    changes.run({ [disk] () throws(StorageFailure) in try disk.remove(path) }, completion)
   }
 
   package func syncDirectory(
@@ -71,17 +98,54 @@ package final class RingStorage: LoopStorage {
   ) {
     syncs.add()
     // The ring's sync is an fdatasync, which does not cover a directory's entries.
-    let sync: @Sendable () -> Result<Void, StorageFailure> = { [disk] in
-      do throws(StorageFailure) {
-        return .success(try disk.syncDirectory(path))
-      } catch {
-        return .failure(error)
-      }
+    changes.run(
+      { [disk] () throws(StorageFailure) in try disk.syncDirectory(path) }, completion)
+  }
+}
+
+extension RingStorage {
+  package func pack(
+    _ path: String, size: Int, completion: @escaping (Result<Int, CommitFailure>) -> Void
+  ) {
+    works.run(
+      { [disk] () throws(CommitFailure) in
+        try SegmentPacker(storage: disk, path: path, size: size).run()
+      }, refused: { .write($0) }, completion)
+  }
+}
+
+/// A thread that makes system calls which block, one after the other.
+private final class BlockingCalls {
+  private let loop: EventLoop
+  private let side: SideThreads
+
+  /// More than the log ever has under way at once.
+  private static let queueMax = 1 << 17
+
+  init(_ loop: EventLoop) {
+    self.loop = loop
+    side = SideThreads(threads: 1, queueMax: Self.queueMax)
+  }
+
+  func run<Value: Sendable>(
+    _ call: @escaping @Sendable () throws(StorageFailure) -> Value,
+    _ completion: @escaping (Result<Value, StorageFailure>) -> Void
+  ) { run(call, refused: { $0 }, completion) }
+
+  /// - Parameter refused: makes a failure of one that was not even begun.
+  func run<Value: Sendable, Failure: Error>(
+    _ call: @escaping @Sendable () throws(Failure) -> Value,
+    refused: (StorageFailure) -> Failure,
+    _ completion: @escaping (Result<Value, Failure>) -> Void
+  ) {
+    let work: @Sendable () -> Result<Value, Failure> = {
+      do throws(Failure) { return .success(try call()) } catch { return .failure(error) }
     }
     do {
-      try side.run(sync, on: loop, completion: completion)
+      try side.run(work, on: loop, completion: completion)
     } catch {
-      loop.enqueue { completion(sync()) }
+      let failure = refused(StorageFailure(.other, "\(error)"))
+      loop.enqueue { completion(.failure(failure)) }
     }
   }
 }
@@ -93,8 +157,10 @@ private final class RingFile: LoopFile {
   private let disk: DiskFile
   private let path: String
   private let syncs: Counter
+  private let changes: BlockingCalls
 
-  init(_ file: File, _ path: String, _ syncs: Counter) {
+  init(_ file: File, _ path: String, _ syncs: Counter, _ changes: BlockingCalls) {
+    self.changes = changes
     self.file = file
     self.path = path
     self.syncs = syncs
@@ -152,6 +218,27 @@ private final class RingFile: LoopFile {
     syncs.add()
     file.dataSync { [path] in
       completion($0.mapError { StorageFailure($0.code, "fdatasync", path) })
+    }
+  }
+  func truncate(to size: Int, completion: @escaping (Result<Void, StorageFailure>) -> Void) {
+    change({ (disk) throws(StorageFailure) in try disk.truncate(to: size) }, completion)
+  }
+
+  func allocate(_ size: Int, completion: @escaping (Result<Void, StorageFailure>) -> Void) {
+    change({ (disk) throws(StorageFailure) in try disk.allocate(size) }, completion)
+  }
+
+  /// The file stays open until it is done.
+  private func change(
+    _ call: @escaping @Sendable (DiskFile) throws(StorageFailure) -> Void,
+    _ completion: @escaping (Result<Void, StorageFailure>) -> Void
+  ) {
+    let descriptor = file.descriptor
+    changes.run({ [path] () throws(StorageFailure) in
+      try call(DiskFile(borrowing: descriptor, path: path))
+    }) { [self] in
+      withExtendedLifetime(self) {}
+      completion($0)
     }
   }
 }

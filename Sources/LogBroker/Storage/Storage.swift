@@ -68,6 +68,8 @@ package protocol LoopFile: StorageFile {
     at offset: Int, _ bytes: UnsafeRawBufferPointer,
     completion: @escaping (Result<Void, CommitFailure>) -> Void)
   func sync(completion: @escaping (Result<Void, StorageFailure>) -> Void)
+  func truncate(to size: Int, completion: @escaping (Result<Void, StorageFailure>) -> Void)
+  func allocate(_ size: Int, completion: @escaping (Result<Void, StorageFailure>) -> Void)
 }
 
 /// A lock on the data directory; ends with `release`, and with the process.
@@ -98,14 +100,24 @@ package protocol Storage: AnyObject {
   func lock(_ path: String) throws(StorageFailure) -> any StorageLock
 }
 
-/// What a running log needs.
+/// What a running log needs: the same without blocking. Completions never run inside the call.
 package protocol LoopStorage: Storage {
   func openLoopFile(_ path: String, _ access: StorageAccess) throws(StorageFailure)
     -> any LoopFile
-  /// The same for writes past the page cache, where the file system can: whole blocks, from memory
-  /// that begins at one.
-  func openDirectFile(_ path: String, _ access: StorageAccess) throws(StorageFailure)
-    -> any LoopFile
+  /// - Parameter isDirect: for writes past the page cache, where the file system can: whole blocks,
+  ///   from memory that begins at one.
+  func openFile(
+    _ path: String, _ access: StorageAccess, isDirect: Bool,
+    completion: @escaping (Result<any LoopFile, StorageFailure>) -> Void)
+  func makeDirectory(
+    _ path: String, completion: @escaping (Result<Void, StorageFailure>) -> Void)
+  func rename(
+    _ path: String, to target: String,
+    completion: @escaping (Result<Void, StorageFailure>) -> Void)
+  func remove(_ path: String, completion: @escaping (Result<Void, StorageFailure>) -> Void)
+  /// Makes the packed copy of a segment file (`SegmentPacker`); gives the copy's bytes.
+  func pack(
+    _ path: String, size: Int, completion: @escaping (Result<Int, CommitFailure>) -> Void)
   func syncDirectory(
     _ path: String, completion: @escaping (Result<Void, StorageFailure>) -> Void)
 }

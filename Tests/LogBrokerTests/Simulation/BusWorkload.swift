@@ -25,6 +25,7 @@ final class BusWorkload {
     limits.directBytesMin = 1_200
     limits.directWindowBytes = 16 << 10
     limits.directCheckpointBytes = 48 << 10
+    limits.packBytesMin = 1 << 10
     return limits
   }
 
@@ -43,6 +44,9 @@ final class BusWorkload {
   /// Records that were acknowledged or read, by offset: they must stay for ever.
   private var known: [TopicPartition: [UInt64: Int]] = [:]
   private var storedOffsets: [TopicPartition: UInt64] = [:]
+  /// Offsets that were asked for and not answered yet, or in vain: a start may find them.
+  private var askedOffsets: [TopicPartition: [UInt64]] = [:]
+  private(set) var rewinds = 0
   private var nextNumber = 0
 
   init(seed: UInt64) {
@@ -82,13 +86,30 @@ final class BusWorkload {
     options.partitions = 2
     options.limits = Self.limits
     options.metrics = metrics
+    var packed = TopicSettings()
+    packed.compression = .zstd
+    packed.segmentBytes = 6 << 10
+    options.topics[Self.targets[1].topic] = packed
     do {
       bus = try EmbeddedBus.open(options)
+      learnRewinds()
       return true
     } catch {
       if !disk.hasFailed { problem("did not open: \(error)") }
       return false
     }
+  }
+
+  /// What became of rewinds that were not answered; from now on it holds.
+  private func learnRewinds() {
+    for (target, asked) in askedOffsets where !asked.isEmpty {
+      let found = bus?.storedOffset(group: Self.group, of: target) ?? 0
+      if found < min(storedOffsets[target] ?? 0, asked.min()!) {
+        problem("the stored offset of \(target) went back beyond what was asked for")
+      }
+      storedOffsets[target] = found
+    }
+    askedOffsets = [:]
   }
 
   /// Ends this life and begins the next on what is left.
@@ -175,9 +196,20 @@ final class BusWorkload {
     guard let bus else { return }
     let target = Self.targets[Int(random.next(below: UInt64(Self.targets.count)))]
     let offset = random.next(below: bus.endOffset(of: target) + 1)
-    bus.storeOffset(offset, group: Self.group, of: target) { [self] in
+    guard chance(20) else {
+      bus.storeOffset(offset, group: Self.group, of: target) { [self] in
+        guard case .success = $0 else { return }
+        storedOffsets[target] = max(offset, storedOffsets[target] ?? 0)
+      }
+      return
+    }
+    // Until it is answered it may have happened or not.
+    askedOffsets[target, default: []].append(offset)
+    bus.rewindOffset(to: offset, group: Self.group, of: target) { [self] in
       guard case .success = $0 else { return }
-      storedOffsets[target] = max(offset, storedOffsets[target] ?? 0)
+      rewinds += 1
+      storedOffsets[target] = offset
+      askedOffsets[target]?.removeAll { $0 == offset }
     }
   }
 
@@ -230,10 +262,11 @@ final class BusWorkload {
       for offset in known[target, default: [:]].keys where offset >= UInt64(records.count) {
         problem("record \(offset) of \(target) is gone; \(records.count) are there")
       }
-      if let stored = storedOffsets[target],
-        (bus.storedOffset(group: Self.group, of: target) ?? 0) < stored
-      {
+      let lowest = min(storedOffsets[target] ?? 0, askedOffsets[target]?.min() ?? .max)
+      if let found = bus.storedOffset(group: Self.group, of: target), found < lowest {
         problem("the stored offset of \(target) went back")
+      } else if bus.storedOffset(group: Self.group, of: target) == nil, lowest > 0 {
+        problem("the stored offset of \(target) is gone")
       }
     }
     for (index, attempt) in attempts.enumerated() {

@@ -24,6 +24,8 @@ final class SimulatedDisk: LoopStorage {
     case directoriesAreNotSynced
     /// What recovery writes again is not synced before it is served.
     case recoveryDoesNotSync
+    /// The file a packed segment was made from goes though the copy was not synced.
+    case packedCopiesAreNotSynced
   }
 
   static let sectorBytes = 512
@@ -90,6 +92,8 @@ final class SimulatedDisk: LoopStorage {
   private(set) var bootID: UInt128 = 1
   /// While set, nothing can grow.
   var isFull = false
+  /// Files that cannot be made.
+  var refused: (String) -> Bool = { _ in false }
   private(set) var isDead = false
   /// A fault that was planned has happened.
   private(set) var hasFailed = false
@@ -143,6 +147,7 @@ final class SimulatedDisk: LoopStorage {
     next.directories = directories
     next.durableDirectories = durableDirectories
     next.unsyncedEntries = unsyncedEntries
+    next.refused = refused
     next.bootID = bootID
     next.tally = tally
     next.lies = lies
@@ -248,6 +253,7 @@ final class SimulatedDisk: LoopStorage {
   {
     _ = try enter("open \(path)", isWrite: access == .create, isSync: false)
     if case .create = access {
+      if refused(path) { throw StorageFailure(.denied, "open \(path)") }
       if names[path] == nil, isFull { throw StorageFailure(.diskFull, "open \(path)") }
       guard directories.contains(Self.directory(of: path)) else {
         throw StorageFailure(.notFound, "open \(path): no directory")
@@ -261,11 +267,40 @@ final class SimulatedDisk: LoopStorage {
     return SimulatedFile(self, inode, path)
   }
 
-  func openDirectFile(_ path: String, _ access: StorageAccess) throws(StorageFailure)
-    -> any LoopFile
-  {
-    let file = try openLoopFile(path, access)
-    return SimulatedFile(self, (file as! SimulatedFile).inode, path, isDirect: true)
+  func openFile(
+    _ path: String, _ access: StorageAccess, isDirect: Bool,
+    completion: @escaping (Result<any LoopFile, StorageFailure>) -> Void
+  ) {
+    perform(completion) { (disk) throws(StorageFailure) in
+      let file = try disk.openLoopFile(path, access)
+      guard isDirect else { return file }
+      return SimulatedFile(disk, (file as! SimulatedFile).inode, path, isDirect: true)
+    }
+  }
+
+  func makeDirectory(
+    _ path: String, completion: @escaping (Result<Void, StorageFailure>) -> Void
+  ) {
+    perform(completion) { (disk) throws(StorageFailure) in try disk.makeDirectory(path) }
+  }
+
+  func rename(
+    _ path: String, to target: String,
+    completion: @escaping (Result<Void, StorageFailure>) -> Void
+  ) {
+    perform(completion) { (disk) throws(StorageFailure) in try disk.rename(path, to: target) }
+  }
+
+  func remove(_ path: String, completion: @escaping (Result<Void, StorageFailure>) -> Void) {
+    perform(completion) { (disk) throws(StorageFailure) in try disk.remove(path) }
+  }
+
+  func pack(
+    _ path: String, size: Int, completion: @escaping (Result<Int, CommitFailure>) -> Void
+  ) {
+    perform(completion) { (disk) throws(CommitFailure) in
+      try SegmentPacker(storage: disk, path: path, size: size).run()
+    }
   }
 
   func makeDirectory(_ path: String) throws(StorageFailure) {
@@ -415,6 +450,7 @@ final class SimulatedDisk: LoopStorage {
     }
     if lies.contains(.segmentsAreNotSynced), path.hasSuffix(".log") { return }
     if lies.contains(.checkpointsAreNotSynced), path.contains("checkpoint") { return }
+    if lies.contains(.packedCopiesAreNotSynced), path.contains(".zst") { return }
     let old = inode.durable.count
     let new = inode.content.count
     if old > new { inode.durable.removeLast(old - new) }
@@ -563,6 +599,17 @@ private final class SimulatedFile: LoopFile {
     checkOpen()
     disk.perform(completion) { [inode, path] (disk) throws(StorageFailure) in
       try disk.sync(inode, path)
+    }
+  }
+  func truncate(to size: Int, completion: @escaping (Result<Void, StorageFailure>) -> Void) {
+    disk.perform(completion) { [inode] (disk) throws(StorageFailure) in
+      try disk.truncate(inode, to: size)
+    }
+  }
+
+  func allocate(_ size: Int, completion: @escaping (Result<Void, StorageFailure>) -> Void) {
+    disk.perform(completion) { [inode, path] (disk) throws(StorageFailure) in
+      try disk.allocate(inode, path, size)
     }
   }
 }
