@@ -101,7 +101,7 @@ int main(int count, char **arguments) {
     size_t rounds = 0, sum = 0;
     double began = cpu_seconds(), now = began;
     do {
-      for (int batch = 0; batch < 8; batch++, rounds++)
+      for (int batch = 0; batch < 64; batch++, rounds++)
         for (auto &document : documents)
           if (is_scan) {
             sum += scan(on_demand, document);

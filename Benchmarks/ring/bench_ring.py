@@ -10,7 +10,7 @@ rounds; its interval, 95 %, comes from drawing the rounds again (bootstrap, seed
 the interval touches it and no cell but 1x1 is above 1.4 times the bar. The server runs on core 0, the
 load generator on core 1. Python's standard library only.
 """
-import argparse, json, math, os, random, re, shutil, socket, statistics, subprocess, sys, tempfile, threading, time
+import argparse, json, math, os, random, re, resource, shutil, socket, statistics, subprocess, sys, tempfile, threading, time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -134,12 +134,13 @@ def echo(bench, grid, io):
 
 
 def flood(bench):
+    """An absolute time: it holds on a quiet machine, which the C floor beside it shows."""
     print()
-    for name, bar in (("C epoll", None), ("kfm", 5.0)):
-        values = sorted(bench.drive(name, (64, 1, 128), "--flood")["p99_us"] / 1000 for _ in range(bench.args.rounds))
-        value, low, high = statistics.median(values), values[0], values[-1]
-        if bar is None: print(f"{'p99 of 63 beside one that floods, C epoll':<46} {value:>10.3f}ms [{low:.3f}..{high:.3f}]")
-        else: bench.row("p99 of 63 beside one that floods", value, bar, low, high, "ms")
+    found = bench.measure(["C epoll", "kfm"], [(64, 1, 128)], "--flood")
+    times = {name: sorted(r["p99_us"] / 1000 for r in cells[(64, 1, 128)]) for name, cells in found.items()}
+    floor = times["C epoll"]
+    print(f"{'p99 of 63 beside one that floods, C epoll':<46} {statistics.median(floor):>10.3f}ms [{floor[0]:.3f}..{floor[-1]:.3f}] load {os.getloadavg()[0]:.1f}")
+    bench.row("p99 of 63 beside one that floods", statistics.median(times["kfm"]), 5.0, times["kfm"][0], times["kfm"][-1], "ms")
 
 
 def allocations(bench, folder):
@@ -197,7 +198,7 @@ def proof(bench):
     bench.drive("proof", (8, 1, 128))
     half_closed(bench, connect, int((64 << 20) * scale))
     unread(bench, connect, pid, int((1 << 30) * scale))
-    crowd(bench, connect, pid, int(10000 * scale))
+    crowd(bench, int(10000 * scale))
     before, count = descriptors(pid), int(1000 * scale)
     for _ in range(count):
         one = connect(); one.setblocking(False)
@@ -239,16 +240,24 @@ def unread(bench, connect, pid, total):
     one.close()
 
 
-def crowd(bench, connect, pid, count):
-    alone = [bench.drive("proof", (8, 1, 128))["p50_us"] for _ in range(bench.args.rounds)]
-    before = rss(pid); idle = [connect() for _ in range(count)]
-    settle(lambda: descriptors(pid) >= count)
-    bench.row(f"RSS of each of {count} idle connections", (rss(pid) - before) / count / 1024, 4, unit="KiB")
-    beside = [bench.drive("proof", (8, 1, 128))["p50_us"] for _ in range(bench.args.rounds)]
-    for one in idle: one.close()
-    settle(lambda: descriptors(pid) < 100)
-    values = sorted(b / a for a, b in zip(alone, beside))
-    bench.row("p50 of others beside them", statistics.median(values), 1.1, values[0], values[-1], "x")
+def crowd(bench, count):
+    """Two servers of each kind, one with idle connections and one without, driven in turns."""
+    for kind, command in {"C epoll": [bench.out / "echo_epoll", "PORT"], "kfm": [bench.args.kfm, "bench", "echo-server", "--port", "PORT"]}.items():
+        full = bench.start(f"{kind} crowded", command); bench.start(f"{kind} alone", command)
+        names = [f"{kind} crowded", f"{kind} alone"]
+        for name in names: bench.drive(name, (8, 1, 128))
+        pid = full.process.pid; before = rss(pid)
+        idle = [socket.create_connection(("127.0.0.1", full.port)) for _ in range(count)]
+        settle(lambda: descriptors(pid) >= count)
+        each = (rss(pid) - before) / count / 1024
+        found = bench.measure(names, [(8, 1, 128)])
+        for one in idle: one.close()
+        if kind == "kfm":
+            bench.row(f"RSS of each of {count} idle connections", each, 4, unit="KiB")
+            bench.ratio_row("p50 of others beside them", found, *names, 1.1, "p50_us", None)
+            continue
+        value, low, high, _ = ratio(found[names[0]], found[names[1]], "p50_us")
+        print(f"{f'p50 of others beside {count} idle ones, C epoll':<46} {value:>10.3f}x [{low:.3f}..{high:.3f}]")
 
 
 def primitives(bench):
@@ -272,6 +281,8 @@ def main():
     parser.add_argument("--kfm", default=str(ROOT / ".build/release/kfm")); parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--scale", type=float, default=1.0, help="less than 1 for a quick look: a small grid and short cells"); parser.add_argument("--only", help="echo, flood, allocations, loops, tls, proof, primitives; with commas"); parser.add_argument("--json", help="also write the rows to this file")
     args = parser.parse_args(); args.ms = max(20, int(150 * args.scale))
+    # Idle connections are all open here.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]; resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     bench = Bench(args); build(bench.out); folder = tempfile.mkdtemp(prefix="kfm-ring-")
     wanted = args.only.split(",") if args.only else ["echo", "flood", "allocations", "loops", "tls", "proof", "primitives"]
     try:

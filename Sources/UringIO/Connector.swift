@@ -13,6 +13,8 @@ private final class Connector: RingClient, Cancellable {
   private var hasTimedOut = false
   private var completion: ((Result<Socket, IOFailure>) -> Void)?
 
+  private static let cancelPause = Nanoseconds.milliseconds(10)
+
   init(
     loop: EventLoop, descriptor: Int32, address: (SocketAddress, RawAddress),
     completion: @escaping (Result<Socket, IOFailure>) -> Void
@@ -28,8 +30,16 @@ private final class Connector: RingClient, Cancellable {
       self, .connect(descriptor: descriptor, address: raw.pointer, length: raw.length))
     timer = loop.schedule(after: timeout) { [self] in
       hasTimedOut = true
-      if let connecting { loop.cancel(connecting) }
+      cancelOperation()
     }
+  }
+
+  /// Again and again until it has ended: the kernel can lose a cancellation that comes while it hands
+  /// the operation to a thread of its own.
+  private func cancelOperation() {
+    guard let connecting else { return }
+    loop.cancel(connecting)
+    timer = loop.schedule(after: Self.cancelPause) { [self] in cancelOperation() }
   }
 
   /// The completion is not called any more; the descriptor closes when the kernel lets go of it.
@@ -37,7 +47,7 @@ private final class Connector: RingClient, Cancellable {
     guard completion != nil else { return }
     completion = nil
     timer?.cancel()
-    if let connecting { loop.cancel(connecting) }
+    cancelOperation()
   }
 
   func completed(_ operation: Operation, result: Int32, flags: CompletionFlags) {

@@ -7,16 +7,6 @@ import TestSupport
 import Testing
 import UringIO
 
-/// The system's clock, and leaps that a test makes.
-final class LeapClock: Clock {
-  private let system = SystemClock()
-  private let leaps = Counter()
-
-  func monotonic() -> Nanoseconds { system.monotonic() + Nanoseconds(Int64(leaps.value)) }
-  func wall() -> Timestamp { system.wall().adding(Nanoseconds(Int64(leaps.value))) }
-  func leap(_ duration: Nanoseconds) { leaps.add(Int(duration.count)) }
-}
-
 /// A gateway over real sockets, with an engine and a bus of the test's.
 final class GatewayHarness {
   let loop: EventLoop

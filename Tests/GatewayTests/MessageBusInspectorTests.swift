@@ -1,6 +1,7 @@
 import Base
 import Events
 import Gateway
+import TestSupport
 import Testing
 
 /// Contract: `kfm topics` and `kfm lag` as SURFACE has them, over any bus: records of all
@@ -20,7 +21,7 @@ import Testing
 
   /// Against a sort, from a printed seed; lanes longer than one poll included.
   @Test func mergesLikeASort() throws {
-    let seed = UInt64.random(in: 0 ... .max)
+    let seed = testSeed()
     let random = SeededRandom(seed: seed)
     var model: [(time: Int64, place: String)] = []
     for partition in 0..<4 {

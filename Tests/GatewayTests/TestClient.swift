@@ -1,5 +1,6 @@
 import Base
 import HTTP
+import TestSupport
 import UringIO
 
 /// What a server answered.
@@ -26,7 +27,7 @@ final class TestClient {
   init(loop: EventLoop) { self.loop = loop }
 
   func connect(to address: SocketAddress) {
-    loop.connect(to: address, timeout: .seconds(5)) { [self] result in
+    loop.connect(to: address, timeout: LoopHarness.deadline) { [self] result in
       guard case .success(let socket) = result else { return }
       self.socket = socket
       isConnected = true

@@ -1,6 +1,7 @@
 import Base
 import Events
 import Gateway
+import TestSupport
 import Testing
 import UringIO
 

@@ -14,7 +14,7 @@ final class RawClient {
   init(_ harness: LoopHarness, _ address: SocketAddress, receives: Bool = true) throws {
     self.harness = harness
     var result: Result<Socket, IOFailure>?
-    harness.loop.connect(to: address, timeout: .seconds(5)) { result = $0 }
+    harness.loop.connect(to: address, timeout: LoopHarness.deadline) { result = $0 }
     #expect(harness.until { result != nil })
     socket = try #require(result).get()
     socket.onReceive = { [unowned self] in received.append(contentsOf: $0) }
@@ -126,9 +126,10 @@ final class TestServer {
 
 /// Runs `body` with a loop and a server.
 func withServer(
-  _ limits: HTTPLimits = HTTPLimits(), _ body: (LoopHarness, TestServer) throws -> Void
+  _ limits: HTTPLimits = HTTPLimits(), clock: any Clock = SystemClock(),
+  _ body: (LoopHarness, TestServer) throws -> Void
 ) throws {
-  try LoopHarness.run { harness in
+  try LoopHarness.run(clock: clock) { harness in
     let server = try TestServer(harness, limits)
     try body(harness, server)
     server.server.close()

@@ -137,14 +137,15 @@ private let answers: [(String, Bool, Expected)] = [
         server.send(head + "Content-Length: 9\r\n\r\nabc", on: index)
       }
       var short = HTTPTimeouts()
-      short.connect = .seconds(5)
+      short.connect = LoopHarness.deadline
       short.firstByte = .milliseconds(60)
       short.idle = .milliseconds(60)
       // The first byte moves the deadline forward.
       var idle = short
       idle.firstByte = .seconds(60)
       var total = HTTPTimeouts()
-      total.total = .milliseconds(60)
+      // Connecting counts as well.
+      total.total = .seconds(2)
       let cases: [(String, HTTPTimeouts, TransportFailure.Phase)] = [
         (silent.url, short, .firstByte), (stalling.url, idle, .idle), (silent.url, total, .total),
         (stalling.url, total, .total),

@@ -8,7 +8,7 @@ package struct LoopHarness {
   package let loop: EventLoop
 
   /// Ample on a loaded machine; a test that meets its condition never waits for it.
-  package static let deadline = Nanoseconds.seconds(30)
+  package static let deadline = Nanoseconds.seconds(60)
 
   /// Runs `body` with a new loop of this kind; see below.
   @discardableResult
@@ -25,11 +25,12 @@ package struct LoopHarness {
   /// of it stays on the loop's thread.
   @discardableResult
   package static func run<T>(
-    options: EventLoopOptions = EventLoopOptions(), _ body: (LoopHarness) throws -> T
+    options: EventLoopOptions = EventLoopOptions(), clock: any Clock = SystemClock(),
+    _ body: (LoopHarness) throws -> T
   ) throws -> T {
     var options = options
     if options.io == .auto { options.io = preferredIO }
-    let loop = try EventLoop(options: options)
+    let loop = try EventLoop(options: options, clock: clock)
     defer { loop.close() }
     return try body(LoopHarness(loop: loop))
   }

@@ -37,7 +37,7 @@ final class EchoServer {
 extension LoopHarness {
   func connect(_ address: SocketAddress) throws -> Socket {
     var result: Result<Socket, IOFailure>?
-    loop.connect(to: address, timeout: .seconds(5)) { result = $0 }
+    loop.connect(to: address, timeout: LoopHarness.deadline) { result = $0 }
     #expect(until { result != nil })
     return try #require(result).get()
   }

@@ -19,7 +19,7 @@ import UringIO
 
   @Test(arguments: IOKind.allCases)
   func nothingIsLeftAfterManyOperations(io: IOKind) throws {
-    let seed = UInt64.random(in: 1 ... .max)
+    let seed = testSeed()
     try LoopHarness.run(io) { harness in
       let loop = harness.loop
       let blocks = loop.blocks.held
@@ -59,7 +59,7 @@ private final class SoakLoad {
     self.loop = loop
     random = SplitMix64(seed: seed)
     pairs = Array(repeating: nil, count: 64)
-    let path = "/tmp/kfm-soak-\(seed)"
+    let path = "/tmp/kfm-soak-\(UInt64.random(in: 0 ... .max))"
     file = try loop.openFile(path: path, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
     unlink(path)
     listener = try loop.listen(on: .ipv4(host: "127.0.0.1", port: 0)) { $0.close() }

@@ -106,7 +106,7 @@ import UringIO
     let writer = PipeWriter(loop: harness.loop, descriptor: process.standardInput)
     writer.send(Array(input.utf8))
     #expect(
-      harness.until(deadline: .seconds(60)) {
+      harness.until {
         printed.text.contains(expected) || !printed.ends.isEmpty
       })
     writer.close()

@@ -13,27 +13,42 @@ import UringIO
     ],
     IOKind.allCases)
   func aSlowCallbackIsNamed(activity: String, io: IOKind) throws {
+    // A machine under load holds up other callbacks too, and only one a second is reported: then
+    // once more.
+    for _ in 0..<20 {
+      if let stall = try stall(of: activity, io) {
+        #expect(stall.duration >= EventLoop.stallMin)
+        #expect(stall.description.hasPrefix("\(activity) held the loop for "))
+        return
+      }
+    }
+    Issue.record("no stall of \(activity) was reported")
+  }
+
+  /// The stall of this activity, unless another was reported in its place.
+  private func stall(of activity: String, _ io: IOKind) throws -> Stall? {
     try LoopHarness.run(io) { harness in
       var stalls: [Stall] = []
       harness.loop.onStall { stalls.append($0) }
       let pair = try SocketPair(harness.loop)
       try start(activity, harness.loop, pair)
       #expect(harness.until { !stalls.isEmpty })
-      #expect(stalls.map(\.activity) == [activity])
-      #expect(stalls[0].duration >= EventLoop.stallMin)
-      #expect(stalls[0].description.hasPrefix("\(activity) held the loop for "))
-      #expect(harness.loop.statistics.stalls.value == 1)
+      #expect(harness.loop.statistics.stalls.value >= stalls.count)
       pair.close()
+      return stalls.first { $0.activity == activity }
     }
   }
 
   @Test func moreThanOneASecondAreOnlyCounted() throws {
     try LoopHarness.run { harness in
       var reports = 0
+      let start = harness.loop.clock.monotonic()
       harness.loop.onStall { _ in reports += 1 }
       for _ in 0..<3 { harness.loop.enqueue { Self.block() } }
-      #expect(harness.until { harness.loop.statistics.stalls.value == 3 })
-      #expect(reports == 1)
+      #expect(harness.until { harness.loop.statistics.stalls.value >= 3 })
+      let seconds = (harness.loop.clock.monotonic() - start).count / 1_000_000_000
+      #expect(reports >= 1)
+      #expect(reports <= 1 + Int(seconds))
     }
   }
 
