@@ -53,7 +53,8 @@ let package = Package(
     module("HTTP", uses: ["Base", "UringIO", "CCurl"]),
     // L3
     module("Iggy", uses: ["Base", "CXXHash"]),
-    module("LogBroker", uses: ["Base", "Events", "UringIO", "Iggy", "CLinux", "CZstd"]),
+    module(
+      "LogBroker", uses: ["Base", "Events", "UringIO", "Iggy", "CLinux", "COpenSSL", "CZstd"]),
     module("AgentEngine", uses: ["Base", "Events", "Observability"]),
     module("Providers", uses: ["Base", "Events", "HTTP", "UringIO", "CLinux"]),
     module("PersonalityPacks", uses: ["Base", "Events", "CYAML"]),

@@ -3,7 +3,8 @@
 #
 #   scripts/prove.sh [part ...]    parts: simulated kill power serve calls slow teeth (all)
 #
-# ROUNDS scales the lives of `kill` and `power` (500), SEED repeats a run.
+# ROUNDS scales the lives of `kill` and `power` (500), POINTS the crash points of the simulated disk (a
+# million), SEED repeats a run.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -43,7 +44,7 @@ finds() {
 }
 
 simulated() {
-  KFM_PROVE=1 env -u SWIFT_DETERMINISTIC_HASHING swift test -c release --skip-build \
+  KFM_PROVE=1 KFM_PROVE_SEED="$seed" KFM_PROVE_POINTS="${POINTS:-1000000}" env -u SWIFT_DETERMINISTIC_HASHING swift test -c release --skip-build \
     --disable-xctest --filter "^LogBrokerTests\.($1)" 2>&1 |
     grep -E '^[a-z][A-Za-z0-9_]* [^ ]+ [^ ]+ (pass|FAIL)$|recorded an issue'
 }
@@ -51,7 +52,7 @@ simulated() {
 for name in "${parts[@]}"; do
   case $name in
     simulated)
-      part segments simulated 'SegmentDamageTests|DamageTests|FailingCallTests'
+      part segments simulated 'SegmentDamageTests|DamageTests|PackedSegmentTests|FailingCallTests'
       part consumers python3 Tests/Instruments/consumers.py --kfm "$kfm"
       part power_loss simulated PowerLossTests
       ;;

@@ -100,6 +100,11 @@ enum ConfigKeys {
       initial: .value(.string("persisted")),
       summary: "The least an acknowledgement means, whatever the topic's creator chose."),
     ConfigKey(
+      path: "bus.encryption_key", kind: .string, isSecret: true,
+      summary:
+        "64 hexadecimal digits that batches are encrypted with on the disk; none: not at all."
+    ),
+    ConfigKey(
       path: "bus.clock_skew_max", kind: .duration(from: "0s", to: "1m"),
       initial: .value(.duration(.seconds(2))), support: .initialOnly,
       summary: "How far clocks may be apart when deadlines are judged."),

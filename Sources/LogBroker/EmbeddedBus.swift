@@ -35,7 +35,8 @@ package final class EmbeddedBus: MessageBus {
     let opening = LogOpening(
       storage: options.storage, dataDirectory: options.dataDirectory,
       partitions: options.partitions, partitionCounts: options.partitionCounts,
-      topics: options.topics, durabilityFloor: options.durabilityFloor, limits: options.limits,
+      topics: options.topics, durabilityFloor: options.durabilityFloor, key: options.key,
+      limits: options.limits,
       metrics: options.metrics,
       logger: options.logger.named("log"))
     return EmbeddedBus(try opening.run(), options)

@@ -18,6 +18,9 @@ package struct EmbeddedBusOptions {
   package var topics: [Topic: TopicSettings] = [:]
   /// The least any topic gets, whatever its creator asked for.
   package var durabilityFloor = Durability.replicated
+  /// What batches are enciphered with on the disk; nil for not at all. A log that has been
+  /// enciphered once is opened with its key only.
+  package var key: LogKey?
   package var metrics = LogMetrics()
 
   package init(

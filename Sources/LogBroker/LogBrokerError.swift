@@ -11,6 +11,8 @@ package enum LogBrokerError: Error, Sendable, Hashable, CustomStringConvertible 
   case partitionCountDiffers(configured: Int, stored: Int)
   /// What no crash leaves behind: a file is gone, or its content is not what was written.
   case damaged(file: String, reason: String)
+  /// All partitions are enciphered with another key than was given.
+  case wrongKey(needed: String, given: String?)
   case failed(String)
 
   /// The exit code a program ends with for it (SURFACE).
@@ -19,7 +21,7 @@ package enum LogBrokerError: Error, Sendable, Hashable, CustomStringConvertible 
     case .locked: 4
     case .notWritable, .diskFull: 5
     case .formatTooNew: 11
-    case .partitionCountDiffers: 2
+    case .partitionCountDiffers, .wrongKey: 2
     case .damaged: 10
     case .failed: 1
     }
@@ -41,6 +43,10 @@ package enum LogBrokerError: Error, Sendable, Hashable, CustomStringConvertible 
         + "set it to \(stored)"
     case .damaged(let file, let reason):
       "\(file) is damaged: \(reason); restore it from a backup"
+    case .wrongKey(let needed, let given):
+      "the log's partitions are encrypted with key \(needed)"
+        + (given.map { ", and key \($0) was given" } ?? "")
+        + "; set bus.encryption_key to the key the log was written with"
     case .failed(let reason): reason
     }
   }

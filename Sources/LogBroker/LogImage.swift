@@ -19,17 +19,20 @@ struct LogImage {
   /// Replays `journals` over `checkpoint`.
   ///
   /// - Parameters:
+  ///   - key: what the log is enciphered with, where it is.
   ///   - windowBytes: of direct writes that may have been under way at once.
   ///   - isSyncing: what was written directly, perhaps just now by a running node, is synced before
   ///     it is shown.
   ///   - onDamage: hears of partitions that are found damaged, once each.
   static func read(
     _ storage: any Storage, _ catalog: Catalog, _ checkpoint: Checkpoint,
-    journals: [AlignedBuffer], durabilityFloor: Durability = .replicated, windowBytes: Int,
-    isSyncing: Bool, onDamage: @escaping (PartitionLog, String) -> Void
+    journals: [AlignedBuffer], key: LogKey?, durabilityFloor: Durability = .replicated,
+    windowBytes: Int, isSyncing: Bool, onDamage: @escaping (PartitionLog, String) -> Void
   ) throws(LogBrokerError) -> LogImage {
+    try catalog.check(key)
     var image = LogImage(
-      table: PartitionTable(catalog, durabilityFloor: durabilityFloor),
+      table: PartitionTable(
+        catalog, durabilityFloor: durabilityFloor, cipher: key.map { BatchCipher($0) }),
       released: checkpoint.released, onDamage: onDamage,
       finder: DirectFinder(storage: storage, windowBytes: windowBytes, isSyncing: isSyncing))
     try image.restore(checkpoint, storage)
@@ -262,7 +265,15 @@ extension LogImage {
   private mutating func applyBatch(
     _ header: FrameHeader, _ body: UnsafeRawBufferPointer, _ log: PartitionLog
   ) throws(LogBrokerError) {
-    guard let batch = try? BatchView(body), (try? batch.forEach { _ in true }) != nil,
+    let frame = UnsafeRawBufferPointer(
+      start: body.baseAddress! - FrameHeader.length, count: header.frameLength)
+    let plain: SharedBytes?
+    do throws(BatchCipher.Problem) { plain = try log.deciphered(frame) } catch {
+      return markDamaged(log, "\(error)")
+    }
+    defer { withExtendedLifetime(plain) {} }
+    let readable = plain?.bytes ?? body
+    guard let batch = try? BatchView(readable), (try? batch.forEach { _ in true }) != nil,
       batch.bytes.count == body.count,
       !batch.header.baseOffset.addingReportingOverflow(UInt64(batch.header.messageCount)).overflow
     else { return markDamaged(log, "a frame of the journal holds no batch") }
@@ -273,8 +284,6 @@ extension LogImage {
       markDamaged(log, "offsets \(log.endOffset) to \(base - 1) are missing")
       log.leaveGap(upTo: base)
     }
-    let frame = UnsafeRawBufferPointer(
-      start: body.baseAddress! - FrameHeader.length, count: header.frameLength)
     log.append(
       frame, base: base, count: batch.header.messageCount, time: batch.header.baseTimestamp)
   }

@@ -21,6 +21,7 @@ struct LogOpening {
   let partitionCounts: [Topic: Int]
   let topics: [Topic: TopicSettings]
   let durabilityFloor: Durability
+  let key: LogKey?
   let limits: LogLimits
   let metrics: LogMetrics
   let logger: Logger
@@ -63,7 +64,8 @@ struct LogOpening {
     }
     let isOlder = catalog.addMissing()
     let isLarger = catalog.add(partitionCounts)
-    if catalog.adopt(topics) || isOlder || isLarger { try write(catalog) }
+    let isNewlyEnciphered = try catalog.adopt(key)
+    if catalog.adopt(topics) || isOlder || isLarger || isNewlyEnciphered { try write(catalog) }
     return catalog
   }
 
@@ -85,6 +87,7 @@ struct LogOpening {
     var catalog = Catalog(partitions: partitions)
     _ = catalog.add(partitionCounts)
     catalog.adopt(topics)
+    _ = try catalog.adopt(key)
     try write(catalog)
     return catalog
   }
@@ -117,7 +120,8 @@ struct LogOpening {
     let checkpoint = try LogImage.checkpoint(storage)
     let journals = try LogImage.readJournals(storage, released: checkpoint.released)
     let image = try LogImage.read(
-      storage, catalog, checkpoint, journals: journals, durabilityFloor: durabilityFloor,
+      storage, catalog, checkpoint, journals: journals, key: key,
+      durabilityFloor: durabilityFloor,
       windowBytes: limits.directWindowBytes, isSyncing: false
     ) { log, reason in
       metrics.reportDamage(log, reason, logger)

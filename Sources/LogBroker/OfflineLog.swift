@@ -6,31 +6,37 @@ package import Events
 package final class OfflineLog {
   private let storage: any Storage
   private let dataDirectory: String
+  private let key: LogKey?
   private var image: LogImage
 
   /// How often reading is tried again when a running node wrote over what was being read.
   private static let attemptsMax = 20
 
-  package init(storage: any Storage, dataDirectory: String) throws(LogBrokerError) {
+  /// - Parameter key: what the log is enciphered with, where it is.
+  package init(
+    storage: any Storage, dataDirectory: String, key: LogKey? = nil
+  ) throws(LogBrokerError) {
     self.storage = storage
     self.dataDirectory = dataDirectory
-    image = try Self.read(storage, dataDirectory)
+    self.key = key
+    image = try Self.read(storage, dataDirectory, key)
   }
 
   /// What a log that is being opened has.
   init(_ image: LogImage, storage: any Storage, dataDirectory: String) {
     self.storage = storage
     self.dataDirectory = dataDirectory
+    key = nil
     self.image = image
   }
 
   /// Looks again: records that were added since can be polled afterwards.
   package func refresh() throws(LogBrokerError) {
-    image = try Self.read(storage, dataDirectory)
+    image = try Self.read(storage, dataDirectory, key)
   }
 
   private static func read(
-    _ storage: any Storage, _ dataDirectory: String
+    _ storage: any Storage, _ dataDirectory: String, _ key: LogKey?
   ) throws(LogBrokerError) -> LogImage {
     guard var catalog = try LogImage.catalog(storage) else {
       throw .failed("there is no log in \(dataDirectory)")
@@ -46,7 +52,7 @@ package final class OfflineLog {
         // Journals first: what a later checkpoint lets a node write over, that checkpoint has.
         let checkpoint = try LogImage.checkpoint(storage)
         let image = try LogImage.read(
-          storage, catalog, checkpoint, journals: journals,
+          storage, catalog, checkpoint, journals: journals, key: key,
           windowBytes: LogLimits().directWindowBytes, isSyncing: true
         ) {
           _, _ in
@@ -102,7 +108,7 @@ package final class OfflineLog {
     } catch {
       // A running node may have taken the segment away meanwhile.
       let before = image.table.log(request.target).firstOffset
-      guard case .damaged = error, let newer = try? Self.read(storage, dataDirectory),
+      guard case .damaged = error, let newer = try? Self.read(storage, dataDirectory, key),
         newer.table.log(request.target).firstOffset > before
       else { throw error }
       image = newer

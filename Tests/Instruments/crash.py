@@ -249,6 +249,8 @@ def power_lives(options, rng, disk, folder, totals, count):
             verdict = lives.judge()
             if verdict and any(verdict[kind] for kind in history.BAD):
                 totals.add(verdict)
+    # After a kill alone the power is still to go: not any more.
+    disk.ask("after", 1 << 40)
     process = lives.start(batches=50)
     if process.wait() != 0:
         totals.unstarted_because(lives.said())

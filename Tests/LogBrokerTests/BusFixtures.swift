@@ -14,6 +14,8 @@ enum BusFixtures {
 
   static func number(_ record: PolledRecord) -> Int { Int(record.id >> 8) }
 
+  static let key = LogKey(String(repeating: "5a", count: LogKey.length))
+
   static func logger() -> Logger {
     Logger(module: "test", ring: LogRing(), clock: SystemClock())
   }

@@ -24,6 +24,7 @@ final class AppendBench {
     /// Bytes of a partition; nil for ever.
     var retentionBytes: Int?
     var compression = Compression.none
+    var key: LogKey?
   }
 
   /// Opens or makes the log in `directory`.
@@ -56,6 +57,7 @@ final class AppendBench {
     topic.retentionBytes = setup.retentionBytes
     topic.compression = setup.compression
     options.topics = [.bench: topic]
+    options.key = setup.key
     do throws(LogBrokerError) {
       bus = try EmbeddedBus.open(options)
     } catch {

@@ -101,6 +101,8 @@ struct AppendBenchCommand: Command {
     }
     let lines = AppendBench.Lines(
       acks: try open(acks), seen: try open(seen), stored: try open(stored))
+    var setup = setup
+    setup.key = try NodeTarget.logKey(context, nil, isConfigured: false)
     let bench = try AppendBench(context, directory, plan, setup)
     defer { bench.close() }
     let report = try bench.run(lines)

@@ -1,4 +1,5 @@
 import Configuration
+import LogBroker
 
 /// Where the node is that a command talks to: `KFM_URL` with `KFM_TOKEN`, else the socket in the
 /// configured data directory.
@@ -33,6 +34,23 @@ package enum NodeTarget: Equatable {
       return Path.absolute(directory, in: ConfigLoader(inputs).directory)
     }
     return try LoadedConfiguration.load(inputs).node.node.dataDirectory
+  }
+
+  /// What the log is encrypted with: the environment's override of `bus.encryption_key`, or, where
+  /// the data directory is the configured one, the configured key.
+  static func logKey(
+    _ context: CommandContext, _ config: String?, isConfigured: Bool
+  ) throws(CommandFailure) -> LogKey? {
+    var text = context.variable("KFM_CFG__bus__encryption_key")
+    if text == nil, isConfigured, context.variable("KFM_DATA_DIR") == nil {
+      let inputs = ConfigInputs(context: context, config: config)
+      text = try LoadedConfiguration.load(inputs).node.bus.encryptionKey?.reveal()
+    }
+    guard let text else { return nil }
+    if let key = LogKey(text) { return key }
+    throw CommandFailure(
+      .usage,
+      "bus.encryption_key is no key; expected \(LogKey.length * 2) hexadecimal digits")
   }
 
   /// For messages; never with the token.

@@ -62,15 +62,17 @@ struct LogCommand: Command {
       } else {
         try NodeTarget.dataDirectory(context, config)
       }
+    let key = try NodeTarget.logKey(context, config, isConfigured: directory == nil)
     let storage = DiskStorage(root: root)
     do throws(LogBrokerError) {
       switch action {
       case .repair(let acceptsClock):
-        let repair = LogRepair(storage: storage, dataDirectory: root, acceptsClock: acceptsClock)
+        let repair = LogRepair(
+          storage: storage, dataDirectory: root, acceptsClock: acceptsClock, key: key)
         show(try repair.run(), context.output)
         return .ok
       case .verify, .inspect:
-        let report = try LogInspector(storage: storage, dataDirectory: root).inspect()
+        let report = try LogInspector(storage: storage, dataDirectory: root, key: key).inspect()
         if case .inspect = action {
           showSegments(report, context.output)
         } else {

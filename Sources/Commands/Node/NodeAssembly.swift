@@ -92,12 +92,21 @@ final class NodeAssembly {
     options.partitions = configuration.bus.partitions
     options.metrics = metrics
     options.topics = topicSettings(configuration.retention)
+    options.key = try key(configuration)
     options.durabilityFloor = Durability(rawValue: configuration.bus.durability) ?? .persisted
     do throws(LogBrokerError) {
       return try EmbeddedBus.open(options)
     } catch {
       throw StartFailure(error)
     }
+  }
+
+  private static func key(_ configuration: NodeConfiguration) throws(StartFailure) -> LogKey? {
+    guard let text = configuration.bus.encryptionKey else { return nil }
+    if let key = LogKey(text.reveal()) { return key }
+    throw StartFailure(
+      "bus.encryption_key is no key; expected \(LogKey.length * 2) hexadecimal digits",
+      exitCode: .usage)
   }
 
   /// How topics are kept (SEMANTICS D37): the configured ones go by their keys, what repeats them for

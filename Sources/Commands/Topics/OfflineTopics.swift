@@ -13,6 +13,7 @@ struct OfflineTopics {
   init(
     _ context: CommandContext, config: String?, directory: String?
   ) throws(CommandFailure) {
+    let key = try NodeTarget.logKey(context, config, isConfigured: directory == nil)
     let directory =
       if let directory {
         Path.absolute(directory, in: context.workingDirectory)
@@ -21,7 +22,8 @@ struct OfflineTopics {
       }
     do throws(LogBrokerError) {
       bus = OfflineBus(
-        try OfflineLog(storage: DiskStorage(root: directory), dataDirectory: directory))
+        try OfflineLog(
+          storage: DiskStorage(root: directory), dataDirectory: directory, key: key))
     } catch {
       throw CommandFailure(
         ExitCode(rawValue: error.exitCode) ?? .failed, "\(error.description)")

@@ -168,7 +168,8 @@ extension CommitPipeline {
   private func encode(_ entries: [PendingCommits.Entry], at place: Journal.Place) -> Group {
     var writer = GroupWriter(
       buffer: buffer, generation: place.generation, group: journal.state.nextGroup,
-      previous: journal.state.previous, followsUnsynced: journal.unsyncedBytes > 0)
+      previous: journal.state.previous, followsUnsynced: journal.unsyncedBytes > 0,
+      cipher: table.cipher)
     let reservations = reserve(for: entries)
     for (log, reservation) in reservations { writer.add(reservation, of: log) }
     let now = UInt64(clamping: loop.clock.wall().microseconds)

@@ -125,10 +125,20 @@ struct DirectFinder {
       UnsafeRawBufferPointer(memory.bytes.slice(0..<count)), topic: log.topicNumber,
       partition: UInt32(log.target.partition))
     guard case .frame(let frame) = walk.next(), frame.base == log.endOffset,
-      walk.isWhole(frame), let batch = try? BatchView(walk.bytes.slice(frame.body)),
-      (try? batch.forEach { _ in true }) != nil
+      walk.isWhole(frame), holdsBatch(walk.bytes.slice(frame.range), log)
     else { return nil }
     return (frame, memory)
+  }
+
+  private func holdsBatch(_ frame: UnsafeRawBufferPointer, _ log: PartitionLog) -> Bool {
+    let plain: SharedBytes?
+    // With another key than this log's it would not have been opened.
+    do throws(BatchCipher.Problem) { plain = try log.deciphered(frame) } catch { return false }
+    return withExtendedLifetime(plain) {
+      let body = plain?.bytes ?? frame.slice(FrameHeader.length..<frame.count)
+      guard let batch = try? BatchView(body) else { return false }
+      return (try? batch.forEach { _ in true }) != nil
+    }
   }
 
   private func header(
@@ -190,7 +200,8 @@ struct DirectFinder {
         let header = FrameHeader(bytes.slice(at..<bytes.count)), header.isDirect,
         header.generation == segment.id, header.topic == log.topicNumber,
         header.partition == UInt32(log.target.partition),
-        let batch = try? BatchHeader(bytes.slice(at + FrameHeader.length..<at + least))
+        let batch = BatchCipher.header(
+          of: bytes.slice(at + FrameHeader.length..<at + least), key: header.key)
       else { continue }
       let settled = batch.baseOffset.subtractingReportingOverflow(UInt64(header.unsettled))
       if !settled.overflow, settled.partialValue > log.endOffset { return true }

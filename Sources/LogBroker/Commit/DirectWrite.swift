@@ -130,7 +130,8 @@ final class DirectCommits {
     header.unsettled = UInt32(clamping: base - log.endOffset)
     let write = DirectWrite(
       batch, segment, range: start..<start + length, base: base, time: time,
-      checksum: batch.frame(header), attempt: log.directs.attempt, completion: completion)
+      checksum: batch.frame(header, log.cipher), attempt: log.directs.attempt,
+      completion: completion)
     log.directs.writes.append(write)
     log.mintedOffset = base + UInt64(batch.count)
     underWay += 1

@@ -19,6 +19,7 @@ struct GroupWriter {
   let generation: UInt64
   let group: UInt64
   private let followsUnsynced: Bool
+  private let cipher: BatchCipher?
   /// Checksum of the header written last; the next frame names it.
   private(set) var previous: UInt32
   private(set) var frames: [Frame] = []
@@ -27,11 +28,14 @@ struct GroupWriter {
   private var headerAt = 0
   private var index: UInt32 = 0
 
-  /// - Parameter followsUnsynced: the group before is not durable.
+  /// - Parameters:
+  ///   - followsUnsynced: the group before is not durable.
+  ///   - cipher: what batches are enciphered with; nil for not at all.
   init(
     buffer: AlignedBuffer, generation: UInt64, group: UInt64, previous: UInt32,
-    followsUnsynced: Bool
+    followsUnsynced: Bool, cipher: BatchCipher?
   ) {
+    self.cipher = cipher
     self.buffer = buffer
     self.followsUnsynced = followsUnsynced
     self.generation = generation
@@ -84,6 +88,7 @@ struct GroupWriter {
     frames.append(
       Frame(
         log: log, range: end..<end + length, base: base, count: writer.count, time: time))
+    encipher(body)
     seal(length)
     log.mintedOffset = base + UInt64(writer.count)
     return base
@@ -101,7 +106,8 @@ struct GroupWriter {
       batch.bytes.slice(FrameHeader.length..<length), to: end + FrameHeader.length)
     frames.append(
       Frame(log: log, range: end..<end + length, base: base, count: batch.count, time: time))
-    seal(length, checksum: batch.stampedChecksum)
+    encipher(buffer.bytes.slice(end + FrameHeader.length..<end + length))
+    seal(length, checksum: cipher == nil ? batch.stampedChecksum : nil)
     log.mintedOffset = base + UInt64(batch.count)
     return base
   }
@@ -174,6 +180,12 @@ struct GroupWriter {
     header!.previous = previous
     header!.followsUnsynced = followsUnsynced
     headerAt = end
+  }
+
+  private mutating func encipher(_ batch: UnsafeMutableRawBufferPointer) {
+    guard let cipher else { return }
+    header!.key = cipher.id
+    cipher.seal(batch, header!)
   }
 
   private mutating func seal(_ length: Int, checksum: UInt32? = nil) {

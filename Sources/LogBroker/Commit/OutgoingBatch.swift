@@ -84,9 +84,16 @@ package final class OutgoingBatch {
       crc32c(batch.slice(0..<length)), messagesChecksum, length: batch.count - length)
   }
 
-  /// Writes the frame's header before the stamped batch; returns its checksum.
-  func frame(_ header: FrameHeader) -> UInt32 {
+  /// Writes the frame's header before the stamped batch, which is enciphered where there is a
+  /// `cipher`; returns its checksum.
+  func frame(_ header: FrameHeader, _ cipher: BatchCipher?) -> UInt32 {
     var header = header
+    if let cipher {
+      let batch = memory.slice(FrameHeader.length..<frameLength)
+      header.key = cipher.id
+      cipher.seal(batch, header)
+      bodyChecksum = crc32c(UnsafeRawBufferPointer(batch))
+    }
     header.bodyChecksum = bodyChecksum
     header.write(to: memory.slice(0..<FrameHeader.length))
     return header.checksum

@@ -21,6 +21,8 @@ struct Catalog: Hashable {
   /// Of each session-keyed topic.
   var partitions: Int
   var entries: [Entry]
+  /// Of the key that batches are enciphered with, from some time on; nil for none.
+  var keyID: UInt32?
 
   /// The catalog of a new data directory.
   init(partitions: Int) {
@@ -63,6 +65,19 @@ struct Catalog: Hashable {
     return entries != before
   }
 
+  /// Whether what the log holds can be read with `key`.
+  func check(_ key: LogKey?) throws(LogBrokerError) {
+    guard let keyID, key?.id != keyID else { return }
+    throw .wrongKey(needed: LogKey.name(keyID), given: key.map { LogKey.name($0.id) })
+  }
+
+  /// Takes over what is enciphered with from now on. Returns whether that differs from before.
+  mutating func adopt(_ key: LogKey?) throws(LogBrokerError) -> Bool {
+    try check(key)
+    defer { keyID = key?.id }
+    return keyID != key?.id
+  }
+
   /// Reads what `encoded` wrote.
   init(_ bytes: [UInt8]) throws(LogBrokerError) {
     func damaged(_ reason: String) -> LogBrokerError { .damaged(file: Self.path, reason: reason) }
@@ -71,6 +86,7 @@ struct Catalog: Hashable {
       (1...Int64(Self.partitionsMax)).contains(count), count & (count - 1) == 0
     else { throw damaged("a field is missing") }
     partitions = Int(count)
+    keyID = json["key"]?.int.flatMap { UInt32(exactly: $0) }
     entries = []
     for topic in topics {
       guard let number = topic["number"]?.int, let number = UInt16(exactly: number),
@@ -92,8 +108,11 @@ struct Catalog: Hashable {
       for (name, value) in entry.settings.members { members[name] = value }
       return .object(members)
     }
-    return SealedJSON.encode(
-      ["partitions": .int(Int64(partitions)), "topics": .array(topics)], version: Self.version)
+    var members: JSONObject = [
+      "partitions": .int(Int64(partitions)), "topics": .array(topics),
+    ]
+    if let keyID { members["key"] = .int(Int64(keyID)) }
+    return SealedJSON.encode(members, version: Self.version)
   }
 }
 

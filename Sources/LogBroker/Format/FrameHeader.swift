@@ -55,6 +55,8 @@ struct FrameHeader: Hashable {
   var isDirect = false
   var generation: UInt64
   var group: UInt64
+  /// What the body is enciphered with (`BatchCipher`); 0 = it is in the clear.
+  var key: UInt32 = 0
   var kind: Kind
   var topic: UInt16
   var partition: UInt32
@@ -85,7 +87,6 @@ struct FrameHeader: Hashable {
     guard bytes.count >= Self.length, bytes.littleEndian(at: 0, as: UInt32.self) == Self.magic,
       bytes.littleEndian(at: 60, as: UInt32.self) == crc32c(bytes.slice(0..<60)),
       bytes[4] == Self.version, Int(bytes[5]) == Self.length,
-      bytes.littleEndian(at: 24, as: UInt32.self) == 0,
       let kind = Kind(rawValue: bytes.littleEndian(at: 28))
     else { return nil }
     isLast = bytes.littleEndian(at: 6, as: UInt16.self) & 1 != 0
@@ -93,6 +94,7 @@ struct FrameHeader: Hashable {
     followsUnsynced = bytes.littleEndian(at: 6, as: UInt16.self) & 2 != 0
     generation = bytes.littleEndian(at: 8)
     group = bytes.littleEndian(at: 16)
+    key = bytes.littleEndian(at: 24)
     self.kind = kind
     topic = bytes.littleEndian(at: 30)
     partition = bytes.littleEndian(at: 32)
@@ -116,7 +118,7 @@ struct FrameHeader: Hashable {
     bytes.storeLittleEndian(UInt16(flags), at: 6)
     bytes.storeLittleEndian(generation, at: 8)
     bytes.storeLittleEndian(group, at: 16)
-    bytes.storeLittleEndian(UInt32(0), at: 24)
+    bytes.storeLittleEndian(key, at: 24)
     bytes.storeLittleEndian(kind.rawValue, at: 28)
     bytes.storeLittleEndian(topic, at: 30)
     bytes.storeLittleEndian(partition, at: 32)

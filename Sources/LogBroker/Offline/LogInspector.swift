@@ -7,8 +7,11 @@ import Iggy
 package struct LogInspector {
   let storage: any Storage
   let dataDirectory: String
+  private let key: LogKey?
 
-  package init(storage: any Storage, dataDirectory: String) {
+  /// - Parameter key: what the log is enciphered with, where it is.
+  package init(storage: any Storage, dataDirectory: String, key: LogKey? = nil) {
+    self.key = key
     self.storage = storage
     self.dataDirectory = dataDirectory
   }
@@ -39,7 +42,7 @@ package struct LogInspector {
     catalog.addMissing()
     let journals = try LogImage.readJournals(storage)
     return try LogImage.read(
-      storage, catalog, try LogImage.checkpoint(storage), journals: journals,
+      storage, catalog, try LogImage.checkpoint(storage), journals: journals, key: key,
       windowBytes: LogLimits().directWindowBytes, isSyncing: false
     ) { _, _ in }
   }

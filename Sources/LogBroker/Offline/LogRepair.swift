@@ -18,9 +18,15 @@ package struct LogRepair {
   private let storage: any Storage
   private let dataDirectory: String
   private let acceptsClock: Bool
+  private let key: LogKey?
 
-  /// - Parameter acceptsClock: the wall clock as it is now is right, also when it has jumped.
-  package init(storage: any Storage, dataDirectory: String, acceptsClock: Bool = false) {
+  /// - Parameters:
+  ///   - acceptsClock: the wall clock as it is now is right, also when it has jumped.
+  ///   - key: what the log is enciphered with, where it is.
+  package init(
+    storage: any Storage, dataDirectory: String, acceptsClock: Bool = false, key: LogKey? = nil
+  ) {
+    self.key = key
     self.storage = storage
     self.dataDirectory = dataDirectory
     self.acceptsClock = acceptsClock
@@ -33,7 +39,7 @@ package struct LogRepair {
   package func run() throws(LogBrokerError) -> [Loss] {
     let lock = try takeLock()
     defer { lock.release() }
-    let inspector = LogInspector(storage: storage, dataDirectory: dataDirectory)
+    let inspector = LogInspector(storage: storage, dataDirectory: dataDirectory, key: key)
     let image = try inspector.image()
     var findings: [LogInspector.Finding] = []
     for log in image.table.all { findings.append(try inspector.examine(log)) }

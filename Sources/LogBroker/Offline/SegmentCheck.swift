@@ -88,8 +88,15 @@ struct SegmentCheck {
 
   private func refusal(of frame: FrameWalk.Frame, in walk: FrameWalk) -> String? {
     guard walk.isWhole(frame) else { return "the frame here is not what was written" }
-    guard let batch = try? BatchView(walk.bytes.slice(frame.body)), (try? batch.validate()) != nil
-    else { return "the batch here is not what was written" }
+    let plain: SharedBytes?
+    do throws(BatchCipher.Problem) {
+      plain = try log.deciphered(walk.bytes.slice(frame.range))
+    } catch { return "\(error)" }
+    let isBatch = withExtendedLifetime(plain) {
+      let batch = try? BatchView(plain?.bytes ?? walk.bytes.slice(frame.body))
+      return batch != nil && (try? batch?.validate()) != nil
+    }
+    guard isBatch else { return "the batch here is not what was written" }
     if frame.base == expected { return nil }
     if frame.base < expected { return "offset \(frame.base) comes again" }
     let isKnown = log.gaps.contains { $0.contains(expected) && $0.upperBound == frame.base }

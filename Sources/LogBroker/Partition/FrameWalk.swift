@@ -93,7 +93,8 @@ struct FrameWalk {
       header.bodyLength > BatchHeader.length
     else { return (.damaged("the frame here belongs elsewhere"), nil) }
     let end = min(rest.count, header.frameLength)
-    guard let batch = try? BatchHeader(rest.slice(FrameHeader.length..<end)),
+    let batch = BatchCipher.header(of: rest.slice(FrameHeader.length..<end), key: header.key)
+    guard let batch,
       batch.batchLength == UInt64(header.bodyLength), batch.messageCount > 0,
       !batch.baseOffset.addingReportingOverflow(UInt64(batch.messageCount)).overflow
     else { return (.damaged("the frame here holds no batch"), nil) }

@@ -29,7 +29,10 @@ final class PackingTask {
     logger = options.logger.named("log")
     self.table = table
     self.files = files
-    hasWork = Topic.everyCase.contains { table.settings(of: $0).compression == .zstd }
+    // What is enciphered gets no smaller.
+    hasWork =
+      table.cipher == nil
+      && Topic.everyCase.contains { table.settings(of: $0).compression == .zstd }
   }
 
   /// Packs what there is to pack.

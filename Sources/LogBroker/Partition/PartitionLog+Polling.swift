@@ -66,11 +66,9 @@ extension PartitionLog {
       // The chunk lives as long as somebody holds its bytes.
       let shared = SharedBytes(memory) { _ in withExtendedLifetime(chunk) {} }
       for index in first..<chunk.frames.count where !collector.isFull {
-        let start = chunk.frames[index].position + FrameHeader.length
-        do throws(RecordCollector.Problem) {
-          try collector.add(shared, batch: start..<chunk.frameEnd(index))
-        } catch {
-          return .failure(.damaged("\(directory): \(error)"))
+        let frame = chunk.frames[index].position..<chunk.frameEnd(index)
+        if let problem = collector.add(shared, frame: frame, of: self) {
+          return .failure(.damaged("\(directory): \(problem)"))
         }
       }
     }

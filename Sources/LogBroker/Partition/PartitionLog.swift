@@ -10,6 +10,8 @@ final class PartitionLog {
   let topicNumber: UInt16
   let directory: String
   let settings: TopicSettings
+  /// What batches are enciphered with; nil for not at all.
+  let cipher: BatchCipher?
 
   /// Made since the log was opened, or found.
   var hasDirectory = false
@@ -69,8 +71,11 @@ final class PartitionLog {
     var completion: (Result<Void, StorageFailure>) -> Void
   }
 
-  init(target: TopicPartition, topicNumber: UInt16, settings: TopicSettings) {
+  init(
+    target: TopicPartition, topicNumber: UInt16, settings: TopicSettings, cipher: BatchCipher?
+  ) {
     self.settings = settings
+    self.cipher = cipher
     if let window = settings.deduplicationWindow {
       deduplication = DeduplicationWindow(
         span: UInt64(clamping: window.microseconds), idsMax: LogLimits.deduplicationIDsMax)

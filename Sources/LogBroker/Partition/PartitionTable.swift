@@ -9,9 +9,14 @@ final class PartitionTable {
   private let settings: [TopicSettings]
   private let topicsByNumber: [UInt16: Topic]
   private var logs: [[PartitionLog?]]
+  /// What batches are enciphered with; nil for not at all.
+  let cipher: BatchCipher?
 
   /// - Parameter durabilityFloor: the least any topic gets.
-  init(_ catalog: Catalog, durabilityFloor: Durability = .replicated) {
+  init(
+    _ catalog: Catalog, durabilityFloor: Durability = .replicated, cipher: BatchCipher? = nil
+  ) {
+    self.cipher = cipher
     partitionCount = catalog.partitions
     var byNumber: [UInt16: Topic] = [:]
     var counts: [Int] = []
@@ -61,7 +66,7 @@ final class PartitionTable {
     if let log = logs[target.topic.rawValue][target.partition] { return log }
     let log = PartitionLog(
       target: target, topicNumber: numbers[target.topic.rawValue],
-      settings: settings[target.topic.rawValue])
+      settings: settings[target.topic.rawValue], cipher: cipher)
     logs[target.topic.rawValue][target.partition] = log
     return log
   }

@@ -39,6 +39,18 @@ struct RecordCollector {
     case gap(at: UInt64)
   }
 
+  /// Adds records of a frame of `log`; returns why they cannot be taken.
+  mutating func add(
+    _ storage: SharedBytes, frame: Range<Int>, of log: PartitionLog
+  ) -> String? {
+    let (readable, range): (SharedBytes, Range<Int>)
+    do throws(BatchCipher.Problem) {
+      (readable, range) = try log.batch(storage, frame: frame)
+    } catch { return "\(error)" }
+    do throws(Problem) { try add(readable, batch: range) } catch { return "\(error)" }
+    return nil
+  }
+
   /// Adds records of the batch at `range` of `storage` until the poll is full. Batches before the
   /// wanted record add nothing.
   mutating func add(_ storage: SharedBytes, batch range: Range<Int>) throws(Problem) {

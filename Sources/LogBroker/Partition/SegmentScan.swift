@@ -66,12 +66,7 @@ struct SegmentScan {
   private mutating func take(_ frame: FrameWalk.Frame, _ part: SharedBytes) -> String? {
     guard collector.seek.isReached(base: frame.base, count: frame.count, time: frame.time)
     else { return nil }
-    do throws(RecordCollector.Problem) {
-      try collector.add(part, batch: frame.body)
-      return nil
-    } catch {
-      return "\(error)"
-    }
+    return collector.add(part, frame: frame.range, of: log)
   }
 
   /// Records before the damage are answered; a poll that begins at it gets the reason.

@@ -29,6 +29,8 @@ final class BusWorkload {
     return limits
   }
 
+  /// What the log is encrypted with; nil for not at all.
+  var key: LogKey?
   private(set) var problems: [String] = []
   private(set) var acknowledgements = 0
   private(set) var refusals = 0
@@ -86,6 +88,7 @@ final class BusWorkload {
     options.partitions = 2
     options.limits = Self.limits
     options.metrics = metrics
+    options.key = key
     var packed = TopicSettings()
     packed.compression = .zstd
     packed.segmentBytes = 6 << 10
