@@ -17,6 +17,7 @@ package struct CommandTable {
         AppendBenchCommand.definition,
         EchoServerCommand.definition,
         LoopCommand.definition,
+        PollBenchCommand.definition, WakeBenchCommand.definition,
         EnvelopeBenchCommand.definition,
         VecServeCommand.definition, VecBenchCommand.definition, RagBenchCommand.definition,
       ]

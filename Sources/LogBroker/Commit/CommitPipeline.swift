@@ -15,6 +15,7 @@ final class CommitPipeline {
   private let flusher: SegmentFlusher
   private let checkpointer: Checkpointer
   private let directs: DirectCommits
+  private let spares: SparePreparation
   private(set) var retention: RetentionTask?
   private var isRetentionDue = false
   /// Files wait for a checkpoint that no longer names them.
@@ -66,8 +67,9 @@ final class CommitPipeline {
       storage: options.storage, files: files, limits: limits, metrics: metrics)
     checkpointer = Checkpointer(
       storage: options.storage, files: files, flusher: flusher, table: table, metrics: metrics)
+    spares = SparePreparation(storage: options.storage, files: files)
     directs = DirectCommits(
-      files: files, flusher: flusher, limits: limits, metrics: metrics,
+      files: files, flusher: flusher, spares: spares, limits: limits, metrics: metrics,
       lastID: table.all.reduce(0) { $1.segments.reduce($0) { max($0, $1.id) } })
     connectDirects()
     flusher.onRoll = { [weak self] in self?.isRetentionDue = true }
@@ -311,6 +313,10 @@ extension CommitPipeline {
 
 extension CommitPipeline {
   private func connectDirects() {
+    spares.onIdle = { [weak self] in
+      guard let self, onClosed != nil else { return }
+      loop.enqueue { [self] in closeIfDone() }
+    }
     directs.record = { [unowned self] segment, log in
       pending.add(
         .init(work: .segment(segment, log), bytes: GroupWriter.segmentRecordLength) {
@@ -548,12 +554,13 @@ extension CommitPipeline {
   func close(completion: @escaping () -> Void) {
     precondition(onClosed == nil && !isClosed, "the log is closed once")
     onClosed = completion
+    spares.end()
     loop.enqueue { [self] in closeIfDone() }
   }
 
   private func closeIfDone() {
     guard let completion = onClosed, !isClosed, !isCommitting, !checkpointer.isRunning,
-      directs.underWay == 0
+      directs.underWay == 0, !spares.isBusy
     else { return }
     if fence == nil, stall == nil {
       guard pending.isEmpty else { return }

@@ -3,10 +3,13 @@ final class SegmentFiles {
   private let storage: any LoopStorage
   private var opened: [Segment] = []
   private var openedDirect: [Segment] = []
+  private var mapped: [Segment] = []
   /// Files of deleted segments, to be used again. What stands in them is of no account: a segment
   /// is read up to its size only.
   private var recycled: [Int] = []
   private let recycledMax: Int
+  /// A segment for direct writes had to have a new file.
+  private var hasLackedSpare = false
 
   /// - Parameter recycledMax: files of deleted segments to keep for new ones.
   init(storage: any LoopStorage, recycledMax: Int) {
@@ -35,6 +38,7 @@ final class SegmentFiles {
     if let file = segment.directFile { return file }
     if openedDirect.count >= LogLimits.openDirectFilesMax { closeDirect(openedDirect[0]) }
     let isFresh = segment.isNew && !reuse(for: segment)
+    hasLackedSpare = hasLackedSpare || isFresh
     let file = try storage.openDirectFile(segment.path, isFresh ? .create : .write)
     segment.isNew = false
     segment.directFile = file
@@ -47,6 +51,29 @@ final class SegmentFiles {
     openedDirect.removeAll { $0 === segment }
     segment.directFile?.close()
     segment.directFile = nil
+  }
+
+  /// The segment's content, at least `end` bytes of which are there; nil where the storage maps no
+  /// files. What readers hold of it stays when it is let go of.
+  func mapping(of segment: Segment, upTo end: Int) -> MappedFile? {
+    if let mapping = segment.mapping, mapping.bytes.count >= end { return mapping }
+    unmap(segment)
+    guard let file = try? open(segment) else { return nil }
+    // With room for what is still to come.
+    guard let mapping = file.map(max(Self.mappedBytesMin, end * 2)) else { return nil }
+    if mapped.count >= Self.mappedMax { unmap(mapped[0]) }
+    mapped.append(segment)
+    segment.mapping = mapping
+    return mapping
+  }
+
+  private static let mappedBytesMin = 64 << 20
+  private static let mappedMax = 64
+
+  private func unmap(_ segment: Segment) {
+    guard segment.mapping != nil else { return }
+    segment.mapping = nil
+    mapped.removeAll { $0 === segment }
   }
 
   /// For writing behind the segment's end.
@@ -65,14 +92,15 @@ final class SegmentFiles {
     opened.removeAll { $0 === segment }
     close(segment)
     closeDirect(segment)
+    unmap(segment)
     if recycle(segment) { return }
     try? storage.remove(segment.path)
   }
 
-  /// Keeps the file for a new segment, unless a read is still under way.
+  /// Keeps the file for a new segment, unless somebody still reads it.
   private func recycle(_ segment: Segment) -> Bool {
-    guard segment.readers == 0,
-      let slot = (0..<recycledMax).first(where: { !recycled.contains($0) })
+    guard segment.readers == 0, segment.leases == 0,
+      let slot = freeSlot
     else { return false }
     do throws(StorageFailure) {
       try storage.makeDirectory(Self.recycledDirectory)
@@ -93,6 +121,40 @@ final class SegmentFiles {
     return (try? storage.rename(Self.recycledPath(slot), to: segment.path)) != nil
   }
 
+  private var freeSlot: Int? {
+    (0..<recycledMax).first { !recycled.contains($0) }
+  }
+
+  /// Whether a file should be made ready for the next segment.
+  var wantsSpare: Bool { hasLackedSpare && recycled.isEmpty && recycledMax > 0 }
+
+  /// The file at `path` is ready for a segment.
+  func addSpare(_ path: String) -> Bool {
+    guard let slot = freeSlot,
+      (try? storage.rename(path, to: Self.recycledPath(slot))) != nil
+    else { return false }
+    recycled.append(slot)
+    hasLackedSpare = false
+    return true
+  }
+
+  /// Takes over what an earlier process has left to be used again. After a power loss one of them
+  /// may still have its other name, among the `segments`: that one is left alone.
+  func adoptRecycled(besides segments: [Segment]) {
+    let found = (0..<recycledMax).compactMap { slot -> (slot: Int, identity: UInt64)? in
+      let identity = try? storage.identity(of: Self.recycledPath(slot))
+      return identity.map { (slot, $0) }
+    }
+    guard !found.isEmpty else { return }
+    var used: Set<UInt64> = []
+    for segment in segments {
+      do throws(StorageFailure) {
+        if let identity = try storage.identity(of: segment.path) { used.insert(identity) }
+      } catch { return }
+    }
+    for file in found where used.insert(file.identity).inserted { recycled.append(file.slot) }
+  }
+
   static let recycledDirectory = "log/recycled"
 
   private static func recycledPath(_ slot: Int) -> String { "\(recycledDirectory)/\(slot).log" }
@@ -101,6 +163,7 @@ final class SegmentFiles {
     for segment in opened { close(segment) }
     opened = []
     for segment in openedDirect { closeDirect(segment) }
+    for segment in mapped { unmap(segment) }
   }
 
   /// A file with unsynced writes stays open, so that the sync hears of its write errors.
