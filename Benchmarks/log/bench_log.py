@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What appending to the log costs, beside the same work in C on the same disk.
+"""What appending to the log, polling it, waking its readers and recovering it cost, beside the same
+work in C on the same disk.
 
     make bench-log [ROUNDS=9]
 
@@ -7,22 +8,25 @@ Every round runs each side once, in turns, so that a busy machine is busy for al
 `name value bar pass|FAIL`: medians over the rounds with the interval they lie in (the middle half);
 a ratio is that of one round. A bar is met when the interval touches it. Python's standard library.
 """
-import argparse, json, os, shutil, statistics, subprocess, sys, tempfile, threading, time
+import argparse, json, os, shutil, signal, statistics, subprocess, sys, tempfile, threading, time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 FAILED = []
+PARTS = ["big", "singles", "many", "poll", "wake", "recovery"]
 
 
 def build(out):
     out.mkdir(parents=True, exist_ok=True)
     sources = [HERE / "append_floor.c", ROOT / "Sources/CLinux/crc32c.c"]
     subprocess.run(["cc", "-O2", "-Wall", "-Werror", f"-I{ROOT}/Sources/CLinux/include", "-o", str(out / "append_floor"), *map(str, sources), "-luring", "-lxxhash", "-lpthread"], check=True)
+    subprocess.run(["cc", "-O2", "-Wall", "-Werror", "-o", str(out / "wake_floor"), str(HERE / "wake_floor.c"), "-luring", "-lpthread"], check=True)
+    subprocess.run(["cc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", str(out / "malloc_count.so"), str(HERE / "malloc_count.c")], check=True)
 
 
-def run(command):
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+def run(command, env=None):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=env)
     if done.returncode: sys.exit(f"{' '.join(map(str, command))}\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -40,7 +44,7 @@ class Bench:
     def __init__(self, args, out, work):
         self.args, self.out, self.work = args, out, work
 
-    def count(self, n): return max(2, int(n * self.args.scale))
+    def count(self, n): return max(2, int(n * self.args.scale)) if n else 0
 
     def floor(self, mode, batches, messages, inflight, size=1024):
         return run([self.out / "append_floor", mode, self.work, self.count(batches), messages, size, inflight])
@@ -49,19 +53,68 @@ class Bench:
         return run([self.args.kfm, "bench", "append", "--dir", self.work / name, "--batches", self.count(batches), "--batch-bytes", messages * size, "--message-bytes", size, "--producers", producers, "--partitions", partitions, "--inflight", inflight, "--json", *more])
 
     def big(self):
+        """Both sides write to files whose blocks have been written before: the floor to one file all the
+        time, the log to segments that its retention has let go of. What a new directory takes stands
+        beside it."""
         keep = ["--segment-bytes", 64 << 20, "--retention-bytes", 256 << 20]
         for inflight in (1, 8):
             rows = []
-            # What the first laps allocate is recycled afterwards, as in the floor.
-            self.kfm(f"big-{inflight}", 600, 1000, inflight, more=keep)
+            self.kfm(f"big-{inflight}", 1_000, 1000, inflight, more=keep)
             for _ in range(self.args.rounds):
-                rows.append((self.kfm(f"big-{inflight}", 500, 1000, inflight, more=keep), self.floor("best", 500, 1000, inflight), self.floor("grow", 150, 1000, inflight)))
+                shutil.rmtree(self.work / "new", ignore_errors=True)
+                rows.append((self.kfm(f"big-{inflight}", 500, 1000, inflight, more=keep), self.floor("best", 500, 1000, inflight), self.floor("grow", 150, 1000, inflight), self.kfm("new", 500, 1000, inflight)))
             label = f"append 1,000 x 1 KiB, {inflight} in flight"
-            show(f"{label}: MB/s", [k["mb_per_s"] for k, _, _ in rows], None, unit="")
-            show(f"{label}: MB/s of the best in C", [b["mb_per_s"] for _, b, _ in rows], None, unit="")
-            show(f"{label}: rate over the best in C", [k["mb_per_s"] / b["mb_per_s"] for k, b, _ in rows], 0.85)
-            show(f"{label}: CPU per MB over the best in C", [k["cpu_s_per_gb"] / b["cpu_s_per_gb"] for k, b, _ in rows], 1.1, least=False)
-            show(f"{label}: rate over a growing file", [k["mb_per_s"] / g["mb_per_s"] for k, _, g in rows], 2 if inflight == 8 else None)
+            show(f"{label}: MB/s", [k["mb_per_s"] for k, _, _, _ in rows], None, unit="")
+            show(f"{label}: MB/s of the best in C", [b["mb_per_s"] for _, b, _, _ in rows], None, unit="")
+            show(f"{label}: rate over the best in C", [k["mb_per_s"] / b["mb_per_s"] for k, b, _, _ in rows], 0.85)
+            show(f"{label}: CPU per MB over the best in C", [k["cpu_s_per_gb"] / b["cpu_s_per_gb"] for k, b, _, _ in rows], 1.1, least=False)
+            show(f"{label}: rate over a growing file", [k["mb_per_s"] / g["mb_per_s"] for k, _, g, _ in rows], 2 if inflight == 8 else None)
+            show(f"{label}: new directory: rate over the best in C", [n["mb_per_s"] / b["mb_per_s"] for _, b, _, n in rows], None)
+            show(f"{label}: new directory: over a growing file", [n["mb_per_s"] / g["mb_per_s"] for _, _, g, n in rows], None)
+            show(f"{label}: new directory: CPU per MB over the best", [n["cpu_s_per_gb"] / b["cpu_s_per_gb"] for _, b, _, n in rows], None)
+
+    def poll(self):
+        batches = self.count(256)
+        def poll(rounds, env=None):
+            return run([self.args.kfm, "bench", "poll", "--dir", self.work / "poll", "--batches", batches, "--rounds", rounds, "--json"], env)
+        rows = [poll(max(1, self.args.rounds // 2)) for _ in range(3)]
+        show("poll, every byte summed: over summing memory", [r["sum_over_memory"] for r in rows], 0.8)
+        show("poll, messages gone through: GB per CPU second", [r["poll_gb_per_cpu_s"] for r in rows], 5, unit="")
+        counts = []
+        for rounds in (2, 12):
+            path = self.work / "mallocs"
+            poll(rounds, dict(os.environ, LD_PRELOAD=str(self.out / "malloc_count.so"), MALLOC_COUNT=str(path)))
+            counts.append(int(path.read_text()))
+        # A poll of a thousand messages allocates a few times, its messages never.
+        show("poll: allocations per message", [(counts[1] - counts[0]) / (10 * 2 * rows[0]["messages"])], 0.05, least=False, unit="")
+
+    def wake(self):
+        rows = []
+        for index in range(self.args.rounds):
+            path = self.work / "wake"
+            rows.append((run([self.args.kfm, "bench", "wake", "--dir", path, "--rounds", self.count(2_000), "--json"]), run([self.out / "wake_floor", "ping", self.count(5_000)]), run([self.out / "wake_floor", "sync", self.work / "sync", self.count(1_000)])))
+        show("wake-up, same loop, replicated: p50", [k["replicated_same_loop_p50_us"] for k, _, _ in rows], 3, least=False, unit=" us")
+        show("wake-up, other loop, replicated: over an eventfd ping", [k["replicated_other_loop_p50_us"] / p["p50_us"] for k, p, _ in rows], 1.3, least=False)
+        show("wake-up, persisted: over a linked write and fdatasync", [k["persisted_same_loop_p50_us"] - s["p50_us"] for k, _, s in rows], 25, least=False, unit=" us")
+
+    def recovery(self):
+        """1 GiB: opened after a kill, and gone through whole, as where there is no index."""
+        batches = 1_050
+        opened, scanned = [], []
+        for index in range(max(1, self.args.rounds // 3)):
+            directory = self.work / "recovery"
+            shutil.rmtree(directory, ignore_errors=True)
+            self.kfm("recovery", batches, 1000, 8)
+            killed = subprocess.Popen(list(map(str, [self.args.kfm, "bench", "append", "--dir", directory, "--batches", 1_000_000, "--batch-bytes", 1_024_000, "--inflight", 8, "--acks", self.work / "acks"])), stdout=subprocess.DEVNULL)
+            while killed.poll() is None and (not (self.work / "acks").exists() or (self.work / "acks").stat().st_size < 4_000): time.sleep(0.01)
+            killed.send_signal(signal.SIGKILL); killed.wait()
+            (self.work / "acks").unlink()
+            began = time.time(); self.kfm("recovery", 0, 1000); opened.append(time.time() - began)
+            run([self.args.kfm, "log", "verify", "--data-dir", directory, "--json"])
+            began = time.time(); run([self.args.kfm, "log", "verify", "--data-dir", directory, "--json"])
+            scanned.append(sum(f.stat().st_size for f in (directory / "log/bench").rglob("*.log")) / 1e9 / (time.time() - began))
+        show("recovery of 1 GiB after a kill: open", opened, 1, least=False, unit=" s")
+        show("recovery without an index: every byte checked, GB/s", scanned, 1, unit="")
 
     def singles(self):
         rows = []
@@ -120,13 +173,13 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--kfm", default=str(ROOT / ".build/release/kfm")); ap.add_argument("--rounds", type=int, default=9)
     ap.add_argument("--scale", type=float, default=1.0, help="less than 1 for a quick look"); ap.add_argument("--dir", help="on the disk to measure")
-    ap.add_argument("--only", choices=["big", "singles", "many"])
+    ap.add_argument("--only", choices=PARTS)
     args = ap.parse_args()
     out = HERE.parent / "out"; build(out)
     work = Path(tempfile.mkdtemp(prefix="kfm-bench-log-", dir=args.dir))
     try:
         bench = Bench(args, out, work)
-        for part in ("big", "singles", "many"):
+        for part in PARTS:
             if args.only in (None, part): getattr(bench, part)()
     finally:
         shutil.rmtree(work, ignore_errors=True)

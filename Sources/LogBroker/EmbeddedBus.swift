@@ -8,6 +8,14 @@ package protocol LogLoop: TimerService {
   func enqueue(_ body: @escaping () -> Void)
   /// Calls `body` in every turn, after all callbacks, before what they asked for is submitted.
   func beforeSleep(_ body: @escaping () -> Void)
+  /// Prepares for many writes from `memory`, until `unregister`; false where that is not to be had.
+  func register(_ memory: UnsafeRawBufferPointer) -> Bool
+  func unregister(_ memory: UnsafeRawBufferPointer)
+}
+
+extension LogLoop {
+  package func register(_ memory: UnsafeRawBufferPointer) -> Bool { false }
+  package func unregister(_ memory: UnsafeRawBufferPointer) {}
 }
 
 /// The bus inside the process: an append-only log on local files, made durable before anything is
@@ -23,7 +31,8 @@ package final class EmbeddedBus: MessageBus {
   private let table: PartitionTable
   private let pipeline: CommitPipeline
   private let reader: LogReader
-  private let batches = OutgoingPool()
+  private let batchReader: BatchReader
+  private let batches: OutgoingPool
   private let directBytesMin: Int
   let groups: GroupRegistry
   package let metrics: LogMetrics
@@ -47,19 +56,25 @@ package final class EmbeddedBus: MessageBus {
     logger = options.logger.named("log")
     metrics = options.metrics
     lock = opened.lock
+    batches = OutgoingPool(loop: options.loop)
     directBytesMin = options.limits.directBytesMin
     table = opened.table
     groups = GroupRegistry(
       table, firstGeneration: UInt64(clamping: options.loop.clock.wall().microseconds))
     let files = SegmentFiles(
       storage: options.storage, recycledMax: options.limits.recycledFilesMax)
+    files.adoptRecycled(besides: opened.table.all.flatMap(\.segments))
     pipeline = CommitPipeline(opened, options, files: files)
-    reader = LogReader(files: files, loop: options.loop, metrics: options.metrics) {
-      [logger, metrics] log, reason in
+    let pool = BufferPool(metrics: options.metrics)
+    let onDamage = { [logger, metrics] (log: PartitionLog, reason: String) in
       guard log.damage == nil else { return }
       log.damage = reason
       metrics.reportDamage(log, reason, logger)
     }
+    reader = LogReader(
+      files: files, pool: pool, loop: options.loop, metrics: options.metrics, onDamage: onDamage)
+    batchReader = BatchReader(
+      files: files, pool: pool, loop: options.loop, metrics: options.metrics, onDamage: onDamage)
   }
 
   /// Commits what waits, writes a checkpoint so that the next start has nothing to replay, and lets
@@ -228,6 +243,22 @@ package final class EmbeddedBus: MessageBus {
       return loop.enqueue { completion(.failure(.unavailable("the log is closed"))) }
     }
     reader.poll(request, table.log(request.target), completion: completion)
+  }
+
+  /// Whole batches from `offset` on, about `bytesMax` bytes of them, at least one where there is
+  /// one. For `PartitionReader`, which bounds what is held.
+  func pollBatches(
+    _ target: TopicPartition, from offset: UInt64, bytesMax: Int,
+    completion: @escaping (Result<PolledBatches, BusError>) -> Void
+  ) {
+    guard table.contains(target) else {
+      return loop.enqueue { completion(.failure(.unknownPartition)) }
+    }
+    guard !pipeline.isClosed else {
+      return loop.enqueue { completion(.failure(.unavailable("the log is closed"))) }
+    }
+    batchReader.poll(
+      table.log(target), from: offset, bytesMax: bytesMax, completion: completion)
   }
 
   /// A reader of one partition whose hold on memory is bounded by itself.

@@ -35,7 +35,33 @@ package final class PartitionReader {
       return bus.poll(request) { _ in completion(.failure(refusal)) }
     }
     bus.poll(request) { [self] result in
-      completion(result.map { lease($0) })
+      completion(
+        result.map {
+          var result = $0
+          lease(&result.records)
+          return result
+        })
+    }
+  }
+
+  /// The batches from `offset` on, as they are stored: about `bytesMax` bytes, at least one where
+  /// there is one. The first may begin before `offset`.
+  package func pollBatches(
+    from offset: UInt64, bytesMax: Int,
+    completion: @escaping (Result<PolledBatches, BusError>) -> Void
+  ) {
+    if let refusal {
+      metrics.leasesExceeded.add()
+      let request = PollRequest(target, from: .first, countMax: 0, bytesMax: 0)
+      return bus.poll(request) { _ in completion(.failure(refusal)) }
+    }
+    bus.pollBatches(target, from: offset, bytesMax: bytesMax) { [self] result in
+      completion(
+        result.map {
+          var result = $0
+          lease(&result.batches)
+          return result
+        })
     }
   }
 
@@ -49,23 +75,28 @@ package final class PartitionReader {
     return .leaseExceeded("records have been held for \(held.milliseconds) ms")
   }
 
-  /// Counts every piece of memory the records are in until it is let go.
-  private func lease(_ result: PollResult) -> PollResult {
-    var result = result
+  /// Counts every piece of memory that `items` are in until it is let go.
+  private func lease<Item: InSharedBytes>(_ items: inout [Item]) {
     var source: SharedBytes?
     var leased: SharedBytes?
     let now = clock.monotonic()
-    for index in result.records.indices {
-      let storage = result.records[index].storage
-      if source !== storage {
-        source = storage
-        leased = ledger.lease(storage, at: now)
+    for index in items.indices {
+      let held = items[index].storage
+      if source !== held {
+        source = held
+        leased = ledger.lease(held, at: now)
       }
-      result.records[index].storage = leased!
+      items[index].storage = leased!
     }
-    return result
   }
 }
+
+private protocol InSharedBytes {
+  var storage: SharedBytes { get set }
+}
+
+extension PolledRecord: InSharedBytes {}
+extension PolledBatch: InSharedBytes {}
 
 /// What a reader holds, in the order it got it.
 private final class LeaseLedger {

@@ -106,6 +106,17 @@ package final class EventLoop: TimerService {
   /// Operations whose last completion is still to come, the loop's own watch for wake-ups included.
   package var operationsInFlight: Int { operations.count }
 
+  /// Lets the kernel keep the pages of `memory` at hand: files are then written from there with less
+  /// work. Returns whether it does; it makes no other difference. Until `unregister`, which comes
+  /// before the memory goes.
+  package func register(_ memory: UnsafeRawBufferPointer) -> Bool {
+    if case .ring(let ring) = backend { ring.register(memory) } else { false }
+  }
+
+  package func unregister(_ memory: UnsafeRawBufferPointer) {
+    if case .ring(let ring) = backend { ring.unregister(memory) }
+  }
+
   /// Calls `body`, at most once a second, with a callback that held the loop for `stallMin` or
   /// longer; all of them are counted in `statistics.stalls`.
   package func onStall(_ body: @escaping (Stall) -> Void) { watchdog.report = body }

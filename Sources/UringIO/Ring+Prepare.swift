@@ -6,7 +6,7 @@ extension Ring {
   /// next in the same submission (see `reserve`), which runs only after the whole of it.
   func submit(_ request: Request, _ id: OperationID, linked: Bool) {
     let entry = entry()
-    Self.prepare(entry, request)
+    prepare(entry, request)
     if linked { kfm_sqe_link(entry) }
     entry.pointee.user_data = id.raw
   }
@@ -25,7 +25,7 @@ extension Ring {
     entry.pointee.user_data = OperationID.none.raw
   }
 
-  private static func prepare(_ entry: Entry, _ request: Request) {
+  private func prepare(_ entry: Entry, _ request: Request) {
     switch request {
     case .accept(let descriptor, let single):
       let flags = Int32(SOCK_CLOEXEC.rawValue)
@@ -45,9 +45,9 @@ extension Ring {
     case .receiveInto(let descriptor, let buffer):
       io_uring_prep_recv(entry, descriptor, buffer.baseAddress, buffer.count, 0)
     case .send(let descriptor, let bytes):
-      io_uring_prep_send(entry, descriptor, bytes.baseAddress, bytes.count, sendFlags)
+      io_uring_prep_send(entry, descriptor, bytes.baseAddress, bytes.count, Self.sendFlags)
     case .sendMessage(let descriptor, let message):
-      io_uring_prep_sendmsg(entry, descriptor, message, UInt32(sendFlags))
+      io_uring_prep_sendmsg(entry, descriptor, message, UInt32(Self.sendFlags))
     case .read, .write, .sync: prepareFile(entry, request)
     case .poll(let descriptor, let events):
       io_uring_prep_poll_add(entry, descriptor, events)
@@ -56,14 +56,19 @@ extension Ring {
     }
   }
 
-  private static func prepareFile(_ entry: Entry, _ request: Request) {
+  private func prepareFile(_ entry: Entry, _ request: Request) {
     switch request {
     case .read(let descriptor, let buffer, let offset):
       io_uring_prep_read(entry, descriptor, buffer.baseAddress, UInt32(buffer.count), offset)
     case .write(_, let pieces, _) where pieces.isEmpty: io_uring_prep_nop(entry)
     case .write(let descriptor, let pieces, let offset):
-      io_uring_prep_writev(
-        entry, descriptor, pieces.baseAddress, UInt32(pieces.count), offset)
+      if pieces.count == 1, let index = registration(of: pieces[0]) {
+        io_uring_prep_write_fixed(
+          entry, descriptor, pieces[0].iov_base, UInt32(pieces[0].iov_len), offset, index)
+      } else {
+        io_uring_prep_writev(
+          entry, descriptor, pieces.baseAddress, UInt32(pieces.count), offset)
+      }
     case .sync(let descriptor):
       io_uring_prep_fsync(entry, descriptor, UInt32(IORING_FSYNC_DATASYNC))
     default: preconditionFailure("no operation on a file")

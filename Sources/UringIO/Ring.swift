@@ -14,6 +14,10 @@ final class Ring {
   /// Completions moved out of the ring and not yet acted on.
   private var batch: UnsafeMutableBufferPointer<kfm_completion>
   private var batchCount = 0
+  /// Memory that the kernel keeps at hand, by its number; empty until the first is registered.
+  private var registered: ContiguousArray<UnsafeRawBufferPointer?> = []
+
+  private static let registeredMax = 8
 
   init(options: EventLoopOptions, statistics: RingStatistics) throws(RingFailure) {
     self.statistics = statistics
@@ -86,6 +90,48 @@ final class Ring {
       statistics.completionQueueFull.add()
       enter(waiting: .zero)
     }
+  }
+
+  /// Lets the kernel keep the pages of `memory` at hand, so that writes from there need not look
+  /// them up. Returns whether it does: it may have no more room for such, or forbid it.
+  func register(_ memory: UnsafeRawBufferPointer) -> Bool {
+    guard isOpen else { return false }
+    if registered.isEmpty {
+      guard io_uring_register_buffers_sparse(pointer, UInt32(Self.registeredMax)) == 0 else {
+        return false
+      }
+      registered = ContiguousArray(repeating: nil, count: Self.registeredMax)
+    }
+    guard let index = registered.firstIndex(where: { $0 == nil }), update(index, iovec(memory))
+    else { return false }
+    registered[index] = memory
+    return true
+  }
+
+  /// The memory may go. Nothing is in flight with it.
+  func unregister(_ memory: UnsafeRawBufferPointer) {
+    guard isOpen,
+      let index = registered.firstIndex(where: { $0?.baseAddress == memory.baseAddress })
+    else { return }
+    registered[index] = nil
+    _ = update(index, iovec())
+  }
+
+  private func update(_ index: Int, _ piece: iovec) -> Bool {
+    withUnsafePointer(to: piece) {
+      io_uring_register_buffers_update_tag(pointer, UInt32(index), $0, nil, 1) == 1
+    }
+  }
+
+  /// The number of the registered memory that `piece` is in.
+  func registration(of piece: iovec) -> Int32? {
+    let start = UInt(bitPattern: piece.iov_base)
+    let index = registered.firstIndex {
+      guard let memory = $0 else { return false }
+      let first = UInt(bitPattern: memory.baseAddress)
+      return start >= first && start - first + UInt(piece.iov_len) <= UInt(memory.count)
+    }
+    return index.map { Int32($0) }
   }
 
   /// Drains the ring, then hands each completion to `body`. Those drained meanwhile, because the

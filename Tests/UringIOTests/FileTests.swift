@@ -56,6 +56,29 @@ import UringIO
     }
   }
 
+  /// Memory that is registered makes no other difference: whole, in part, after it is unregistered.
+  @Test(arguments: IOKind.allCases) func registeredMemoryIsWrittenAsOtherIs(io: IOKind) throws {
+    try withFile(io) { harness, file in
+      let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 4_096)
+      defer { memory.deallocate() }
+      for index in memory.indices { memory[index] = UInt8(truncatingIfNeeded: index &* 31) }
+      let bytes = UnsafeRawBufferPointer(memory)
+      let isRegistered = harness.loop.register(bytes)
+      if io == .epoll { #expect(!isRegistered) }
+      var expected: [UInt8] = []
+      for (round, range) in [0..<65_536, 4_096..<8_192, 60_000..<65_536, 1..<2].enumerated() {
+        if round == 3, isRegistered { harness.loop.unregister(bytes) }
+        let piece = UnsafeRawBufferPointer(rebasing: bytes[range])
+        var result: Result<Void, IOFailure>?
+        file.writeAndSync(at: UInt64(expected.count), [piece]) { result = $0 }
+        #expect(harness.until { result != nil })
+        expectSuccess(try #require(result))
+        expected += piece
+      }
+      try #expect(harness.contents(of: file) == expected)
+    }
+  }
+
   @Test(arguments: IOKind.allCases) func writeAndSyncIsOneCompletion(io: IOKind) throws {
     try withFile(io) { harness, file in
       let bytes = (0..<100_000).map { UInt8(truncatingIfNeeded: $0) }

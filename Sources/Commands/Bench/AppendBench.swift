@@ -2,74 +2,21 @@ import Base
 import Events
 import Glibc
 import LogBroker
-import Observability
 import UringIO
 
 /// The log that `kfm bench append` works on, from its opening to its close.
 final class AppendBench {
-  private let context: CommandContext
+  private let log: BenchLog
   private let plan: AppendPlan
   private let durability: Durability
-  private let loop: EventLoop
-  private let storage: RingStorage
-  private let bus: EmbeddedBus
-  private let log: StructuredLogger
-
-  /// How the log and its topic are to be.
-  struct Setup {
-    var io: IOChoice
-    var durability: Durability
-    /// Bytes; nil for the log's own limit.
-    var segmentBytes: Int?
-    /// Bytes of a partition; nil for ever.
-    var retentionBytes: Int?
-    var compression = Compression.none
-    var key: LogKey?
-  }
 
   /// Opens or makes the log in `directory`.
   init(
-    _ context: CommandContext, _ directory: String, _ plan: AppendPlan, _ setup: Setup
+    _ context: CommandContext, _ directory: String, _ plan: AppendPlan, _ setup: BenchLog.Setup
   ) throws(CommandFailure) {
-    self.context = context
     self.plan = plan
     durability = setup.durability
-    do throws(RingFailure) {
-      var options = EventLoopOptions()
-      options.io = setup.io
-      loop = try EventLoop(options: options, clock: context.clock)
-    } catch {
-      throw StartFailure(error).commandFailure
-    }
-    let root = Path.absolute(directory, in: context.workingDirectory)
-    storage = RingStorage(root: root, loop: loop)
-    log = StructuredLogger(
-      ring: LogRing(), descriptor: STDERR_FILENO, clock: context.clock,
-      settings: LogSettings(level: .warning))
-    var options = EmbeddedBusOptions(
-      storage: storage, loop: loop,
-      logger: Logger(module: "bench", ring: log.ring, clock: context.clock),
-      dataDirectory: root)
-    options.partitionCounts = [.bench: plan.partitions]
-    var topic = TopicSettings()
-    topic.durability = setup.durability
-    topic.segmentBytes = setup.segmentBytes
-    topic.retentionBytes = setup.retentionBytes
-    topic.compression = setup.compression
-    options.topics = [.bench: topic]
-    options.key = setup.key
-    do throws(LogBrokerError) {
-      bus = try EmbeddedBus.open(options)
-    } catch {
-      log.stop()
-      throw StartFailure(error).commandFailure
-    }
-    let count = bus.partitionCount(of: .bench)
-    guard count == plan.partitions else {
-      log.stop()
-      throw CommandFailure(
-        .usage, "--partitions: topic bench was created with \(count) in \(root); expected \(count)")
-    }
+    log = try BenchLog(context, directory, partitions: plan.partitions, setup)
   }
 
   /// Where each kind of line goes.
@@ -80,17 +27,19 @@ final class AppendBench {
   }
 
   func run(_ lines: Lines) throws(CommandFailure) -> AppendReport {
-    let sequences = try SequenceFinder(bus: bus, loop: loop, producers: plan.producers).find()
+    let sequences = try SequenceFinder(
+      bus: log.bus, loop: log.loop, producers: plan.producers
+    ).find()
     let follower =
       lines.seen == nil && lines.stored == nil
-      ? nil : BenchFollower(bus, seen: lines.seen, stored: lines.stored)
+      ? nil : BenchFollower(log.bus, seen: lines.seen, stored: lines.stored)
     var report = AppendReport()
     report.plan = plan
-    report.io = loop.io.rawValue
+    report.io = log.loop.io.rawValue
     report.durability = durability.rawValue
     let failure = try append(sequences, lines.acks, &report)
     try follow(follower)
-    try closeLog()
+    try log.closeBus()
     if let failure { throw CommandFailure(failure) }
     return report
   }
@@ -100,9 +49,11 @@ final class AppendBench {
     _ sequences: [UInt64], _ acks: EventLines?, _ report: inout AppendReport
   ) throws(CommandFailure) -> BusError? {
     var isInterrupted = false
+    let loop = log.loop
+    let storage = log.storage
     let run = AppendRun(
-      bus, loop.clock, plan, sequences: sequences, acks: acks, completion: { [loop] in loop.stop() }
-    )
+      log.bus, loop.clock, plan, sequences: sequences, acks: acks,
+      completion: { [loop] in loop.stop() })
     do throws(IOFailure) {
       try loop.signals([SIGINT, SIGTERM]) { _ in
         isInterrupted = true
@@ -129,22 +80,11 @@ final class AppendBench {
   private func follow(_ follower: BenchFollower?) throws(CommandFailure) {
     guard let follower else { return }
     defer { follower.stop() }
-    _ = loop.runUntil({ follower.isDone }, deadline: .seconds(60))
+    _ = log.loop.runUntil({ follower.isDone }, deadline: .seconds(60))
     if let failure = follower.failure { throw CommandFailure(failure) }
   }
 
-  private func closeLog() throws(CommandFailure) {
-    var isClosed = false
-    bus.close { isClosed = true }
-    guard loop.runUntil({ isClosed }, deadline: .seconds(300)) else {
-      throw CommandFailure(.deadline, "the log did not close within 300 s")
-    }
-  }
-
-  func close() {
-    loop.close()
-    log.stop()
-  }
+  func close() { log.close() }
 
   private static func processTime() -> Nanoseconds {
     var usage = rusage()

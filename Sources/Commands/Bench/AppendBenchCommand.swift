@@ -70,7 +70,7 @@ struct AppendBenchCommand: Command {
 
   private let directory: String
   private let plan: AppendPlan
-  private let setup: AppendBench.Setup
+  private let setup: BenchLog.Setup
   private let acks: String?
   private let seen: String?
   private let stored: String?
@@ -82,7 +82,7 @@ struct AppendBenchCommand: Command {
     }
     self.directory = directory
     plan = try AppendPlan(typed)
-    setup = AppendBench.Setup(
+    setup = BenchLog.Setup(
       io: typed["io"].flatMap(IOChoice.init) ?? .auto,
       durability: typed["durability"].flatMap(Durability.init) ?? .persisted,
       segmentBytes: typed.integer("segment-bytes"),

@@ -18,6 +18,7 @@ package struct CommandTable {
         SlowConsumerCommand.definition,
         EchoServerCommand.definition,
         LoopCommand.definition,
+        PollBenchCommand.definition, WakeBenchCommand.definition,
         EnvelopeBenchCommand.definition,
         VecServeCommand.definition, VecBenchCommand.definition, RagBenchCommand.definition,
       ]

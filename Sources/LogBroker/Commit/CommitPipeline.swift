@@ -15,6 +15,7 @@ final class CommitPipeline {
   private let flusher: SegmentFlusher
   private let checkpointer: Checkpointer
   private let directs: DirectCommits
+  private let spares: SparePreparation
   private(set) var retention: RetentionTask?
   private let packing: PackingTask
   private var isRetentionDue = false
@@ -67,8 +68,9 @@ final class CommitPipeline {
       storage: options.storage, files: files, limits: limits, metrics: metrics)
     checkpointer = Checkpointer(
       storage: options.storage, files: files, flusher: flusher, table: table, metrics: metrics)
+    spares = SparePreparation(storage: options.storage, files: files)
     directs = DirectCommits(
-      files: files, flusher: flusher, limits: limits, metrics: metrics,
+      files: files, flusher: flusher, spares: spares, limits: limits, metrics: metrics,
       lastID: table.all.reduce(0) { $1.segments.reduce($0) { max($0, $1.id) } })
     packing = PackingTask(options, table: table, files: files)
     connectDirects()
@@ -316,6 +318,10 @@ extension CommitPipeline {
 
 extension CommitPipeline {
   private func connectDirects() {
+    spares.onIdle = { [weak self] in
+      guard let self, onClosed != nil else { return }
+      loop.enqueue { [self] in closeIfDone() }
+    }
     directs.record = { [unowned self] segment, log in
       pending.add(
         .init(work: .segment(segment, log), bytes: GroupWriter.segmentRecordLength) {
@@ -560,12 +566,13 @@ extension CommitPipeline {
     precondition(onClosed == nil && !isClosed, "the log is closed once")
     onClosed = completion
     packing.isStopped = true
+    spares.end()
     loop.enqueue { [self] in closeIfDone() }
   }
 
   private func closeIfDone() {
     guard let completion = onClosed, !isClosed, !isCommitting, !checkpointer.isRunning,
-      directs.underWay == 0, !packing.isRunning
+      directs.underWay == 0, !packing.isRunning, !spares.isBusy
     else { return }
     if fence == nil, stall == nil {
       guard pending.isEmpty else { return }

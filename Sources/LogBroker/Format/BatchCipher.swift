@@ -151,8 +151,7 @@ extension PartitionLog {
   func batch(
     _ storage: SharedBytes, frame: Range<Int>
   ) throws(BatchCipher.Problem) -> (SharedBytes, Range<Int>) {
-    // The key's number, before anything else is looked at.
-    guard storage.bytes.littleEndian(at: frame.lowerBound + 24, as: UInt32.self) != 0,
+    guard FrameHeader.isEnciphered(storage.bytes.slice(frame)),
       let plain = try deciphered(storage.bytes.slice(frame))
     else { return (storage, frame.lowerBound + FrameHeader.length..<frame.upperBound) }
     return (plain, 0..<plain.bytes.count)

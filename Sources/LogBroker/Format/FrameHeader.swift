@@ -106,6 +106,11 @@ struct FrameHeader: Hashable {
     checksum = bytes.littleEndian(at: 60)
   }
 
+  /// Whether the body of a frame is enciphered, without a look at the rest.
+  static func isEnciphered(_ frame: UnsafeRawBufferPointer) -> Bool {
+    frame.littleEndian(at: 24, as: UInt32.self) != 0
+  }
+
   /// Header and body.
   var frameLength: Int { Self.length + bodyLength }
 

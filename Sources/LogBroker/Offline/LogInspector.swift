@@ -50,9 +50,10 @@ package struct LogInspector {
   /// Reads all segments of a partition, one at a time.
   func examine(_ log: PartitionLog) throws(LogBrokerError) -> Finding {
     var finding = Finding(log: log)
+    // One piece of memory for all: new pages would cost as much as the reading.
+    let memory = AlignedBuffer(capacity: log.segments.reduce(0) { max($0, $1.size) })
     for segment in log.segments {
-      let memory = try contents(of: segment)
-      let check = SegmentCheck(UnsafeRawBufferPointer(memory.bytes), segment, of: log)
+      let check = SegmentCheck(try contents(of: segment, into: memory), segment, of: log)
       finding.checks.append((segment, check))
     }
     return finding
@@ -60,16 +61,28 @@ package struct LogInspector {
 
   /// The file up to the size it should have; what is missing is left out.
   func contents(of segment: Segment) throws(LogBrokerError) -> AlignedBuffer {
+    let memory = AlignedBuffer(capacity: segment.size)
+    let count = try contents(of: segment, into: memory).count
+    if count == memory.bytes.count { return memory }
+    let left = AlignedBuffer(capacity: count)
+    left.bytes.copyMemory(from: UnsafeRawBufferPointer(memory.bytes.slice(0..<count)))
+    return left
+  }
+
+  /// The same in `memory`, which has room for it.
+  private func contents(
+    of segment: Segment, into memory: AlignedBuffer
+  ) throws(LogBrokerError) -> UnsafeRawBufferPointer {
     do throws(StorageFailure) {
       let file = try storage.openSegment(segment)
       defer { file.close() }
-      let buffer = AlignedBuffer(capacity: min(segment.size, try file.size()))
-      guard try file.read(at: 0, into: buffer.bytes) == buffer.bytes.count else {
+      let part = memory.bytes.slice(0..<min(segment.size, try file.size()))
+      guard try file.read(at: 0, into: part) == part.count else {
         throw StorageFailure(.other, "\(segment.path) became shorter")
       }
-      return buffer
+      return UnsafeRawBufferPointer(part)
     } catch {
-      if error.kind == .notFound { return AlignedBuffer(capacity: 0) }
+      if error.kind == .notFound { return UnsafeRawBufferPointer(memory.bytes.slice(0..<0)) }
       throw .failed("a segment cannot be read: \(error)")
     }
   }

@@ -14,13 +14,13 @@ final class LogReader {
   typealias Completion = (Result<PollResult, BusError>) -> Void
 
   init(
-    files: SegmentFiles, loop: any LogLoop, metrics: LogMetrics,
+    files: SegmentFiles, pool: BufferPool, loop: any LogLoop, metrics: LogMetrics,
     onDamage: @escaping (PartitionLog, String) -> Void
   ) {
     self.files = files
     self.loop = loop
     self.metrics = metrics
-    pool = BufferPool(metrics: metrics)
+    self.pool = pool
     self.onDamage = onDamage
   }
 

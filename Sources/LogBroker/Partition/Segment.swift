@@ -57,6 +57,11 @@ final class Segment {
   var isSettled: Bool { id != 0 && isRecorded && isNamed }
   /// Polls that read it at this moment.
   var readers = 0
+  /// Its content in memory, while somebody polls it for batches.
+  var mapping: MappedFile?
+  /// Pieces of such content that readers hold.
+  var leases = 0
+  var checked = CheckedRanges()
   /// Its file is gone or has become another's.
   var isGone = false
 
@@ -101,13 +106,17 @@ struct SparseIndex {
 
   /// Where to begin reading for `seek`: at or before the frame that is wanted.
   func position(for seek: Seek) -> Int {
-    let after = entries.firstIndex {
-      switch seek {
-      case .offset(let offset): $0.base > offset
-      case .time(let time): $0.time >= time
-      }
+    var low = 0
+    var high = entries.count
+    while low < high {
+      let middle = (low + high) / 2
+      let isBehind =
+        switch seek {
+        case .offset(let offset): entries[middle].base > offset
+        case .time(let time): entries[middle].time >= time
+        }
+      if isBehind { high = middle } else { low = middle + 1 }
     }
-    let index = (after ?? entries.count) - 1
-    return index >= 0 ? entries[index].position : 0
+    return low > 0 ? entries[low - 1].position : 0
   }
 }

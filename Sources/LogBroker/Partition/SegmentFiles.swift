@@ -6,6 +6,7 @@ final class SegmentFiles {
   private let storage: any LoopStorage
   private var opened: [Segment] = []
   private var openedDirect: [Segment] = []
+  private var mapped: [Segment] = []
   /// Files of deleted segments, to be used again. What stands in them is of no account: a segment
   /// is read up to its size only.
   private var recycled: [Int] = []
@@ -14,6 +15,8 @@ final class SegmentFiles {
   private let recycledMax: Int
   private var hasRecycledDirectory = false
   private var isClosed = false
+  /// A segment for direct writes had to have a new file.
+  private var hasLackedSpare = false
 
   /// - Parameter recycledMax: files of deleted segments to keep for new ones.
   init(storage: any LoopStorage, recycledMax: Int) {
@@ -88,7 +91,8 @@ final class SegmentFiles {
     guard segment.isNew else {
       return storage.openFile(segment.path, .write, isDirect: isDirect, completion: finish)
     }
-    reuse(for: segment) { [storage] isReused in
+    reuse(for: segment) { [self] isReused in
+      if isDirect, !isReused { hasLackedSpare = true }
       storage.openFile(
         segment.path, isReused ? .write : .create, isDirect: isDirect, completion: finish)
     }
@@ -106,6 +110,30 @@ final class SegmentFiles {
     }
   }
 
+  // MARK: Mapping
+
+  /// The content of a segment whose open file is `file`, at least `end` bytes of it; nil where the
+  /// storage maps no files. What readers hold of it stays when it is let go of.
+  func mapping(of segment: Segment, _ file: any LoopFile, upTo end: Int) -> MappedFile? {
+    if let mapping = segment.mapping, mapping.bytes.count >= end { return mapping }
+    unmap(segment)
+    // With room for what is still to come.
+    guard let mapping = file.map(max(Self.mappedBytesMin, end * 2)) else { return nil }
+    if mapped.count >= Self.mappedMax { unmap(mapped[0]) }
+    mapped.append(segment)
+    segment.mapping = mapping
+    return mapping
+  }
+
+  private static let mappedBytesMin = 64 << 20
+  private static let mappedMax = 64
+
+  private func unmap(_ segment: Segment) {
+    guard segment.mapping != nil else { return }
+    segment.mapping = nil
+    mapped.removeAll { $0 === segment }
+  }
+
   // MARK: Closing
 
   /// Nothing is written to it directly for a while; operations under way go on.
@@ -120,6 +148,7 @@ final class SegmentFiles {
     opened.removeAll { $0 === segment }
     close(segment)
     closeDirect(segment)
+    unmap(segment)
   }
 
   /// A file that is being opened is closed at once.
@@ -128,6 +157,7 @@ final class SegmentFiles {
     for segment in opened { close(segment) }
     opened = []
     for segment in openedDirect { closeDirect(segment) }
+    for segment in mapped { unmap(segment) }
   }
 
   /// A file with unsynced writes stays open, so that the sync hears of its write errors.
@@ -155,10 +185,9 @@ final class SegmentFiles {
     }
   }
 
-  /// Keeps the file for a new segment, unless a read is still under way.
+  /// Keeps the file for a new segment, unless somebody still reads it.
   private func recycle(_ segment: Segment, _ completion: @escaping (Bool) -> Void) {
-    guard segment.readers == 0, !segment.isPacked,
-      let slot = (0..<recycledMax).first(where: { !recycled.contains($0) && !filling.contains($0) })
+    guard segment.readers == 0, segment.leases == 0, !segment.isPacked, let slot = freeSlot
     else { return completion(false) }
     filling.insert(slot)
     let move = { [self] in
@@ -183,6 +212,45 @@ final class SegmentFiles {
     storage.rename(Self.recycledPath(slot), to: segment.path) {
       if case .success = $0 { completion(true) } else { completion(false) }
     }
+  }
+
+  private var freeSlot: Int? {
+    (0..<recycledMax).first { !recycled.contains($0) && !filling.contains($0) }
+  }
+
+  // MARK: Spares
+
+  /// Whether a file should be made ready for the next segment.
+  var wantsSpare: Bool { hasLackedSpare && recycled.isEmpty && recycledMax > 0 }
+
+  /// The file at `path` is ready for a segment; false when it cannot be kept.
+  func addSpare(_ path: String, _ completion: @escaping (Bool) -> Void) {
+    guard let slot = freeSlot else { return completion(false) }
+    filling.insert(slot)
+    storage.rename(path, to: Self.recycledPath(slot)) { [self] result in
+      filling.remove(slot)
+      guard case .success = result else { return completion(false) }
+      recycled.append(slot)
+      hasLackedSpare = false
+      completion(true)
+    }
+  }
+
+  /// Takes over what an earlier process has left to be used again. After a power loss one of them
+  /// may still have its other name, among the `segments`: that one is left alone.
+  func adoptRecycled(besides segments: [Segment]) {
+    let found = (0..<recycledMax).compactMap { slot -> (slot: Int, identity: UInt64)? in
+      let identity = try? storage.identity(of: Self.recycledPath(slot))
+      return identity.map { (slot, $0) }
+    }
+    guard !found.isEmpty else { return }
+    var used: Set<UInt64> = []
+    for segment in segments {
+      do throws(StorageFailure) {
+        if let identity = try storage.identity(of: segment.path) { used.insert(identity) }
+      } catch { return }
+    }
+    for file in found where used.insert(file.identity).inserted { recycled.append(file.slot) }
   }
 
   static let recycledDirectory = "log/recycled"

@@ -47,6 +47,13 @@ package final class DiskStorage: Storage, Sendable {
     }
   }
 
+  package func identity(of path: String) throws(StorageFailure) -> UInt64? {
+    var status = stat()
+    if stat(absolute(path), &status) == 0 { return UInt64(status.st_ino) }
+    if errno == ENOENT { return nil }
+    throw StorageFailure(errno, "stat", path)
+  }
+
   /// The kernel's; 0 where it gives none, as if the machine had never been started anew.
   package let bootID: UInt128 = {
     let descriptor = Glibc.open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)

@@ -41,6 +41,10 @@ package final class RingStorage: LoopStorage {
 
   package func remove(_ path: String) throws(StorageFailure) { try disk.remove(path) }
 
+  package func identity(of path: String) throws(StorageFailure) -> UInt64? {
+    try disk.identity(of: path)
+  }
+
   package var bootID: UInt128 { disk.bootID }
 
   package func syncDirectory(_ path: String) throws(StorageFailure) {
@@ -181,6 +185,10 @@ private final class RingFile: LoopFile {
   func allocate(_ size: Int) throws(StorageFailure) { try disk.allocate(size) }
   func sync() throws(StorageFailure) { try disk.sync() }
   func close() { file.close() }
+
+  func map(_ length: Int) -> MappedFile? {
+    MappedFile(descriptor: file.descriptor, length: length)
+  }
 
   func read(
     at offset: Int, into buffer: UnsafeMutableRawBufferPointer,

@@ -70,6 +70,12 @@ package protocol LoopFile: StorageFile {
   func sync(completion: @escaping (Result<Void, StorageFailure>) -> Void)
   func truncate(to size: Int, completion: @escaping (Result<Void, StorageFailure>) -> Void)
   func allocate(_ size: Int, completion: @escaping (Result<Void, StorageFailure>) -> Void)
+  /// The file's content from its start, to be read in place; nil where that is not to be had.
+  func map(_ length: Int) -> MappedFile?
+}
+
+extension LoopFile {
+  package func map(_ length: Int) -> MappedFile? { nil }
 }
 
 /// A lock on the data directory; ends with `release`, and with the process.
@@ -94,6 +100,8 @@ package protocol Storage: AnyObject {
   func syncDirectory(_ path: String) throws(StorageFailure)
   /// Removes the file; one that is not there is fine.
   func remove(_ path: String) throws(StorageFailure)
+  /// The same for two names of one file, and for no other; nil when there is no such file.
+  func identity(of path: String) throws(StorageFailure) -> UInt64?
   /// Differs when the machine has been started anew: what was written and not synced may be gone.
   var bootID: UInt128 { get }
   /// Takes the exclusive lock that the file at `path` stands for.

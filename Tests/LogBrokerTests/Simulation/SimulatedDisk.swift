@@ -329,6 +329,11 @@ final class SimulatedDisk: LoopStorage {
     unsyncedEntries.append(Entry(path: path, inode: nil, removed: path))
   }
 
+  func identity(of path: String) throws(StorageFailure) -> UInt64? {
+    _ = try enter("stat \(path)", isWrite: false, isSync: false)
+    return names[path].map { UInt64(UInt(bitPattern: ObjectIdentifier($0))) }
+  }
+
   func syncDirectory(_ path: String) throws(StorageFailure) {
     _ = try enter("sync \(path)", isWrite: false, isSync: true)
     if lies.contains(.directoriesAreNotSynced) { return }
@@ -406,6 +411,12 @@ final class SimulatedDisk: LoopStorage {
 
   /// Cuts a file, or makes it longer, where it stands.
   func setSize(_ path: String, _ size: Int) { names[path]?.setSize(size) }
+
+  /// Gives a file a second name.
+  func link(_ path: String, to target: String) {
+    names[target] = names[path]
+    durableNames[target] = durableNames[path]
+  }
 
   func removeFile(_ path: String) {
     names[path] = nil
