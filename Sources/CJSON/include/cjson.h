@@ -110,6 +110,11 @@ int cjson_is_plain_ulid(const void *text);
 int cjson_is_hex32(const void *text);
 int cjson_is_time27(const void *text);
 
+/// The name of an event's type with its major version, `^[A-Z][A-Za-z0-9]*\.v[1-9][0-9]*$`, and
+/// `^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$`.
+int cjson_is_type_name(const void *text, size_t length);
+int cjson_is_version(const void *text, size_t length);
+
 /// Whether every byte is a letter, a digit or one of the others.
 int cjson_is_word(const void *text, size_t length, const char *others);
 
