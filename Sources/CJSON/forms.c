@@ -109,6 +109,16 @@ int cjson_is_time27(const void *text) {
   return wrong == 0;
 }
 
+int cjson_is_event(const void *bytes, const cjson_found *found) {
+  const uint8_t *text = bytes;
+  const cjson_range *at = found->at;
+  // A value ends behind its start; one that is missing has its end at 0. Strings end at their quote.
+  for (int index = 0; index < 6; index++)
+    if (at[index].end == 0 || text[at[index].start] != (index < 5 ? '"' : '{')) return 0;
+  return at[0].end - at[0].start == 28 && at[4].end - at[4].start == 34 &&
+         cjson_is_ulid(text + at[0].start + 1);
+}
+
 static inline int is_alphanumeric(uint8_t byte) {
   return is_digit(byte) || (uint8_t)((byte | 0x20) - 'a') < 26;
 }
