@@ -36,6 +36,15 @@ INLINE uint64_t block_equal(block data, char byte) {
   return block_matches(data, block_of((uint8_t)byte));
 }
 
+// Whether any of 256 bytes is this one.
+INLINE bool group_has(const uint8_t *at, char byte) {
+  __m256i all = _mm256_set1_epi8(byte), found = _mm256_setzero_si256();
+  for (int i = 0; i < 8; i++)
+    found = _mm256_or_si256(
+        found, _mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)(at + 32 * i)), all));
+  return !_mm256_testz_si256(found, found);
+}
+
 INLINE uint64_t block_below(block data, uint8_t bound) {
   __m256i last = _mm256_set1_epi8((char)(bound - 1));
   return block_bits(_mm256_cmpeq_epi8(_mm256_min_epu8(data.low, last), data.low),

@@ -14,6 +14,16 @@ INLINE uint64_t block_equal(block data, char byte) {
   return in_register(_mm512_cmpeq_epi8_mask(data, _mm512_set1_epi8(byte)));
 }
 
+// Whether any of 256 bytes is this one.
+INLINE bool group_has(const uint8_t *at, char byte) {
+  __m512i all = _mm512_set1_epi8(byte);
+  __mmask64 first = _mm512_cmpeq_epi8_mask(block_load(at), all);
+  __mmask64 second = _mm512_cmpeq_epi8_mask(block_load(at + 64), all);
+  __mmask64 third = _mm512_cmpeq_epi8_mask(block_load(at + 128), all);
+  __mmask64 fourth = _mm512_cmpeq_epi8_mask(block_load(at + 192), all);
+  return !_kortestz_mask64_u8(_kor_mask64(first, second), _kor_mask64(third, fourth));
+}
+
 INLINE uint64_t block_below(block data, uint8_t bound) {
   return in_register(_mm512_cmplt_epu8_mask(data, _mm512_set1_epi8((char)bound)));
 }

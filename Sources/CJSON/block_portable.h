@@ -24,6 +24,9 @@ INLINE uint64_t block_equal(block data, char byte) {
   return bits;
 }
 
+// Whether any of 256 bytes is this one.
+INLINE bool group_has(const uint8_t *at, char byte) { return memchr(at, byte, 256) != NULL; }
+
 INLINE uint64_t block_below(block data, uint8_t bound) {
   uint64_t bits = 0;
   for (int i = 0; i < 64; i++) bits |= (uint64_t)(data.bytes[i] < bound) << i;

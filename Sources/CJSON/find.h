@@ -1,38 +1,35 @@
 // Finding members by blocks. Included once per instruction set, after its block_*.h.
 //
-// Outside of containers the text is walked from quote to quote: the quotes of four blocks at a
-// time are written down first, so that no step waits for the one before, and what stands between
-// two strings is looked at byte by byte, being short. Inside a container brackets outside strings
-// are counted by block; only a block in which the count can reach zero is looked into.
+// Outside of containers the text is walked from quote to quote, and what stands between two strings
+// is looked at byte by byte, being short. Inside a container brackets outside strings are counted
+// by block, four blocks at a time; only a block in which the count can reach zero is looked into.
 
 INLINE block block_at(const uint8_t *bytes, size_t length, size_t base) {
   size_t left = length - base;
   return left >= 64 ? block_load(bytes + base) : block_load_part(bytes + base, left);
 }
 
-// The same where backslashes follow each other. The run at the end decides about the next block,
-// whatever came before, unless it is the whole block.
-static __attribute__((noinline)) uint64_t escaped_by_runs(uint64_t backslashes, uint64_t *carry) {
+// The characters that a backslash stands before which is not escaped itself. `carry` tells whether the
+// first byte is one, and becomes that of the next block.
+INLINE uint64_t escaped_by_any(uint64_t backslashes, uint64_t *carry) {
   const uint64_t even = UINT64_C(0x5555555555555555);
   uint64_t first = *carry;
-  if (~backslashes != 0) *carry = (uint64_t)__builtin_clzll(~backslashes) & 1;
   // An escaped backslash escapes nothing.
   backslashes &= ~first;
   uint64_t starts = backslashes & ~(backslashes << 1);
-  // Adding its first bit to a run leaves one bit, behind the run.
-  uint64_t behind_even = backslashes + (starts & even);
-  uint64_t behind_odd = backslashes + (starts & ~even);
-  return first | (((behind_even & ~even) | (behind_odd & even)) & ~backslashes);
+  // Adding its first bit to a run clears it, and sets the bit behind: so those that begin at odd
+  // places are found. One of them that leaves its bit behind the block has odd length.
+  unsigned long long sum;
+  *carry = __builtin_uaddll_overflow(backslashes, starts & ~even, &sum);
+  // Every other backslash of a run escapes, from its first on.
+  uint64_t escaping = (backslashes & even) ^ (backslashes & ~(uint64_t)sum);
+  return first | escaping << 1;
 }
 
-// The characters that an odd run of backslashes stands before, other than backslashes. `carry`
-// tells whether the first byte is escaped, and becomes that of the next block.
+// The same where there mostly are none.
 INLINE uint64_t escaped_by(uint64_t backslashes, uint64_t *carry) {
-  uint64_t behind = backslashes << 1 | *carry;
-  if ((backslashes | *carry) == 0) return 0;
-  if (__builtin_expect((backslashes & behind) != 0, 0)) return escaped_by_runs(backslashes, carry);
-  *carry = backslashes >> 63;
-  return behind;
+  if (__builtin_expect((backslashes | *carry) == 0, 1)) return 0;
+  return escaped_by_any(backslashes, carry);
 }
 
 // The position after the closing quote of the string that opens at `start`; 0 without one.
@@ -70,16 +67,15 @@ struct nesting {
   uint64_t escape, in_string, depth;
 };
 
-// The brackets of a block that stand outside strings.
+// The brackets of a block that stand outside strings, and backslashes there.
 struct brackets {
   uint64_t opens, closes, stray;
 };
 
-INLINE struct brackets brackets_of(block data, struct nesting *state) {
-  uint64_t backslashes = block_equal(data, '\\');
-  uint64_t quotes = block_equal(data, '"') & ~escaped_by(backslashes, &state->escape);
-  uint64_t inside = prefix_xor(quotes) ^ state->in_string;
-  state->in_string = (uint64_t)((int64_t)inside >> 63);
+INLINE struct brackets brackets_of(block data, uint64_t backslashes, uint64_t escaped,
+                                   uint64_t *in_string) {
+  uint64_t inside = prefix_xor(block_equal(data, '"') & ~escaped) ^ *in_string;
+  *in_string = (uint64_t)((int64_t)inside >> 63);
   block folded = block_or(data, 0x20);
   return (struct brackets){block_equal(folded, '{') & ~inside, block_equal(folded, '}') & ~inside,
                            backslashes & ~inside};
@@ -97,27 +93,73 @@ INLINE size_t end_in_block(struct brackets is, size_t base, uint64_t *depth) {
   return __builtin_expect(is.stray != 0, 0) ? STRAY_BACKSLASH : NO_END;
 }
 
-// Where a backslash stands outside a string, bytes are read one by one.
-INLINE size_t settled(size_t end, const uint8_t *bytes, size_t start, size_t length) {
-  return end == STRAY_BACKSLASH ? cjson_container_end_by_bytes(bytes, start, length) : end;
+// The same in the bytes from `base` on, a block or what is left of the text. Brackets in `skipped`
+// do not count.
+INLINE size_t end_in_part(const uint8_t *bytes, size_t length, size_t base, uint64_t skipped,
+                          struct nesting *state) {
+  block data = block_at(bytes, length, base);
+  uint64_t backslashes = block_equal(data, '\\');
+  uint64_t escaped = escaped_by(backslashes, &state->escape);
+  struct brackets is = brackets_of(data, backslashes, escaped, &state->in_string);
+  is.opens &= ~skipped;
+  return end_in_block(is, base, &state->depth);
+}
+
+enum { GROUP_BLOCKS = 4, GROUP_BYTES = 64 * GROUP_BLOCKS };
+
+// The same in four whole blocks, from `at` on, where the text stands. Texts with backslashes mostly have
+// some in each four and others none: asked once, that is foreseeable.
+INLINE size_t end_in_group(const uint8_t *at, size_t base, struct nesting *state) {
+  struct brackets is[GROUP_BLOCKS];
+  uint64_t opens = 0, closes = 0, stray = 0;
+  if (!group_has(at, '\\') && state->escape == 0) {
+#pragma clang loop unroll(full)
+    for (int i = 0; i < GROUP_BLOCKS; i++) {
+      is[i] = brackets_of(block_load(at + 64 * i), 0, 0, &state->in_string);
+      opens += (uint64_t)__builtin_popcountll(is[i].opens);
+      closes += (uint64_t)__builtin_popcountll(is[i].closes);
+    }
+  } else {
+#pragma clang loop unroll(full)
+    for (int i = 0; i < GROUP_BLOCKS; i++) {
+      block data = block_load(at + 64 * i);
+      uint64_t backslashes = block_equal(data, '\\');
+      uint64_t escaped = escaped_by_any(backslashes, &state->escape);
+      is[i] = brackets_of(data, backslashes, escaped, &state->in_string);
+      stray |= is[i].stray;
+      opens += (uint64_t)__builtin_popcountll(is[i].opens);
+      closes += (uint64_t)__builtin_popcountll(is[i].closes);
+    }
+  }
+  if (__builtin_expect(stray != 0, 0)) return STRAY_BACKSLASH;
+  if (__builtin_expect(closes < state->depth, 1)) {
+    state->depth += opens - closes;
+    return NO_END;
+  }
+#pragma clang loop unroll(full)
+  for (int i = 0; i < GROUP_BLOCKS; i++) {
+    size_t end = end_in_block(is[i], base + 64 * (size_t)i, &state->depth);
+    if (end != NO_END) return end;
+  }
+  return NO_END;
 }
 
 // The position after the container that opens at `start`; 0 without one.
 static size_t container_end(const uint8_t *bytes, size_t start, size_t length) {
   struct nesting state = {0, 0, 1};
-  struct brackets is = brackets_of(block_at(bytes, length, start), &state);
   // The bracket itself is counted already.
-  is.opens &= ~UINT64_C(1);
-  size_t end = end_in_block(is, start, &state.depth), base = start + 64;
-  if (end != NO_END) return settled(end, bytes, start, length);
-  for (; base + 64 <= length; base += 64) {
-    end = end_in_block(brackets_of(block_load(bytes + base), &state), base, &state.depth);
-    if (end != NO_END) return settled(end, bytes, start, length);
+  size_t end = end_in_part(bytes, length, start, 1, &state), base = start + 64;
+  while (end == NO_END && base < length) {
+    if (length - base >= GROUP_BYTES) {
+      end = end_in_group(bytes + base, base, &state);
+      base += GROUP_BYTES;
+    } else {
+      end = end_in_part(bytes, length, base, 0, &state);
+      base += 64;
+    }
   }
-  if (base >= length) return NO_END;
-  block rest = block_load_part(bytes + base, length - base);
-  end = end_in_block(brackets_of(rest, &state), base, &state.depth);
-  return end == NO_END ? NO_END : settled(end, bytes, start, length);
+  // Where a backslash stands outside a string, bytes are read one by one.
+  return end == STRAY_BACKSLASH ? cjson_container_end_by_bytes(bytes, start, length) : end;
 }
 
 INLINE size_t skip_space(const uint8_t *bytes, size_t at, size_t end) {
@@ -176,9 +218,8 @@ static int find(const cjson_names *names, const uint8_t *bytes, size_t length,
   size_t at = skip_space(bytes, 0, length);
   if (at >= length || bytes[at] != '{') return 0;
   at = skip_space(bytes, at + 1, length);
-  struct member members[MEMBERS_AT_ONCE];
-  unsigned count = 0;
-  bool is_whole = true, is_first = true;
+  struct keeper keeper = {names, 0, 0, 0};
+  bool is_whole = true;
   if (at >= length) return 0;
   struct quotes quotes = {at, 0, 0};
   quotes_load(&quotes, bytes, length, at);
@@ -201,17 +242,12 @@ static int find(const cjson_names *names, const uint8_t *bytes, size_t length,
       quotes_seek(&quotes, bytes, length, end);
     }
     if (!is_whole) break;
-    members[count++] = (struct member){packed(at + 1, name_end - 1), packed(start, end)};
-    if (count == MEMBERS_AT_ONCE) {
-      keep_more_members(names, bytes, length, members, count, found);
-      count = 0;
-      is_first = false;
-    }
+    keep_member(&keeper, bytes, length, at + 1, name_end - 1, packed(start, end), found);
     at = skip_space(bytes, end, length);
     if (at >= length || bytes[at] != ',') break;
     at = skip_space(bytes, at + 1, length);
   }
-  if (is_first) keep_members(names, bytes, length, members, count, found);
-  else keep_more_members(names, bytes, length, members, count, found);
+  found->named = keeper.named;
+  found->others = keeper.others - keeper.named;
   return is_whole && at < length && bytes[at] == '}';
 }

@@ -69,12 +69,14 @@ int cjson_has_form(const void *text, size_t length, const char *form, size_t for
 }
 
 int cjson_is_ulid(const void *text) {
-  uint8_t bytes[32], wrong = 0;
-  memset(bytes, '0', sizeof bytes);
-  memcpy(bytes, text, 26);
-  for (int index = 0; index < 32; index++)
-    wrong |= is_base32(bytes[index], bytes[index] & 0xDF) ^ 1;
-  return (wrong == 0) & (bytes[0] <= '7');
+  // Sixteen from the first on, and the last sixteen.
+  const uint8_t *at = text;
+  uint8_t wrong = 0;
+  for (int index = 0; index < 16; index++) {
+    uint8_t a = at[index], b = at[index + 10];
+    wrong |= (is_base32(a, a & 0xDF) & is_base32(b, b & 0xDF)) ^ 1;
+  }
+  return (wrong == 0) & (at[0] <= '7');
 }
 
 int cjson_is_plain_ulid(const void *text) {
@@ -93,22 +95,70 @@ int cjson_is_hex32(const void *text) {
 }
 
 int cjson_is_time27(const void *text) {
-  static const char form[33] = "0000-00-00T00:00:00.000000Z00000";
-  uint8_t bytes[32], wrong = 0;
-  memset(bytes, '0', sizeof bytes);
-  memcpy(bytes, text, 27);
-  for (int index = 0; index < 32; index++) {
-    uint8_t byte = bytes[index], want = (uint8_t)form[index];
-    wrong |= ((byte == want) | ((want == '0') & is_digit(byte))) ^ 1;
+  // Sixteen from the first on, and the last sixteen.
+  static const char form[28] = "0000-00-00T00:00:00.000000Z";
+  const uint8_t *at = text;
+  uint8_t wrong = 0;
+  for (int index = 0; index < 16; index++) {
+    uint8_t a = at[index], want_a = (uint8_t)form[index];
+    uint8_t b = at[index + 11], want_b = (uint8_t)form[index + 11];
+    uint8_t fits_a = (a == want_a) | ((want_a == '0') & is_digit(a));
+    uint8_t fits_b = (b == want_b) | ((want_b == '0') & is_digit(b));
+    wrong |= (fits_a & fits_b) ^ 1;
   }
   return wrong == 0;
+}
+
+int cjson_is_event(const void *bytes, const cjson_found *found) {
+  const uint8_t *text = bytes;
+  const cjson_range *at = found->at;
+  // A value ends behind its start; one that is missing has its end at 0. Strings end at their quote.
+  for (int index = 0; index < 6; index++)
+    if (at[index].end == 0 || text[at[index].start] != (index < 5 ? '"' : '{')) return 0;
+  return at[0].end - at[0].start == 28 && at[4].end - at[4].start == 34 &&
+         cjson_is_ulid(text + at[0].start + 1);
+}
+
+static inline int is_alphanumeric(uint8_t byte) {
+  return is_digit(byte) || (uint8_t)((byte | 0x20) - 'a') < 26;
+}
+
+// Digits without a leading zero; how many there are, 0 when none or too many zeros.
+static size_t number_length(const uint8_t *at, size_t length) {
+  size_t count = 0;
+  while (count < length && is_digit(at[count])) count++;
+  return count > 1 && at[0] == '0' ? 0 : count;
+}
+
+int cjson_is_type_name(const void *text, size_t length) {
+  const uint8_t *at = text;
+  if (length == 0 || (uint8_t)(at[0] - 'A') > 25) return 0;
+  size_t dot = 1;
+  while (dot < length && is_alphanumeric(at[dot])) dot++;
+  if (length - dot < 3 || at[dot] != '.' || at[dot + 1] != 'v' || at[dot + 2] == '0') return 0;
+  return number_length(at + dot + 2, length - dot - 2) == length - dot - 2;
+}
+
+int cjson_is_version(const void *text, size_t length) {
+  const uint8_t *at = text;
+  for (int part = 0; part < 3; part++) {
+    size_t count = number_length(at, length);
+    if (count == 0) return 0;
+    at += count;
+    length -= count;
+    if (part == 2) return length == 0;
+    if (length == 0 || *at != '.') return 0;
+    at++;
+    length--;
+  }
+  return 0;
 }
 
 int cjson_is_word(const void *text, size_t length, const char *others) {
   const uint8_t *at = text;
   for (size_t index = 0; index < length; index++) {
-    uint8_t byte = at[index], letter = (uint8_t)((byte | 0x20) - 'a');
-    if (letter < 26 || (uint8_t)(byte - '0') <= 9) continue;
+    uint8_t byte = at[index];
+    if (is_alphanumeric(byte)) continue;
     if (byte == 0 || strchr(others, byte) == NULL) return 0;
   }
   return 1;

@@ -63,15 +63,17 @@ struct member {
 
 INLINE uint64_t packed(size_t start, size_t end) { return (uint64_t)start | (uint64_t)end << 32; }
 
-// Members that are found before their names are looked at. Which names come in which order is
-// anybody's guess: apart from the walk through the text, no branch depends on it.
-enum { MEMBERS_AT_ONCE = 24 };
+// The first members of the names that are looked for, as they come.
+struct keeper {
+  const cjson_names *names;
+  // Of the names that have come.
+  uint32_t seen, named, others;
+};
 
-// Keeps the values of those of `count` members whose names are looked for. Backwards: so the first
-// of a name is the last one that is kept, and none waits for another. The names lie inside the text
-// of `length` bytes.
-INLINE void keep_members(const cjson_names *names, const uint8_t *bytes, size_t length,
-                         const struct member *members, unsigned count, cjson_found *found) {
+// Keeps the value of a member whose name is looked for; of the same name the first. No branch
+// depends on which name it is. The names lie inside the text of `length` bytes.
+INLINE void keep_member(struct keeper *k, const uint8_t *bytes, size_t length, size_t start,
+                        size_t end, uint64_t value, cjson_found *found) {
   static const uint64_t masks[CJSON_NAME_BYTES_MAX + 1][2] = {
 #define LOW(bits) {(UINT64_C(1) << bits) - 1, 0}
 #define HIGH(bits) {~UINT64_C(0), (UINT64_C(1) << bits) - 1}
@@ -80,39 +82,25 @@ INLINE void keep_members(const cjson_names *names, const uint8_t *bytes, size_t 
       {~UINT64_C(0), ~UINT64_C(0)}};
 #undef LOW
 #undef HIGH
-  uint32_t named = 0;
-  found->others += count;
-  while (count-- > 0) {
-    const struct member *member = members + count;
-    size_t start = (uint32_t)member->name, size = (size_t)(member->name >> 32) - start;
-    if (size > CJSON_NAME_BYTES_MAX) continue;
-    const uint8_t *name = bytes + start;
-    uint8_t copy[16];
-    if (length - start < sizeof copy) name = memcpy(copy, name, length - start);
-    uint64_t low, high;
-    memcpy(&low, name, 8);
-    memcpy(&high, name + 8, 8);
-    low = in_register(low & masks[size][0]);
-    high = in_register(high & masks[size][1]);
-    unsigned index = names->place[place_of(names, low, high)];
-    uint64_t difference = (low ^ names->words[index][0]) | (high ^ names->words[index][1]);
-    unsigned slot = difference == 0 ? index : CJSON_NAMES_MAX;
-    named += difference == 0;
-    memcpy(&found->at[slot], &member->value, sizeof(cjson_range));
-  }
-  found->named += named;
-  found->others -= named;
-}
-
-// The same for members that stand behind others, whose values are `found`.
-INLINE void keep_more_members(const cjson_names *names, const uint8_t *bytes, size_t length,
-                              const struct member *members, unsigned count, cjson_found *found) {
-  cjson_found more = {0};
-  keep_members(names, bytes, length, members, count, &more);
-  for (unsigned slot = 0; slot < CJSON_NAMES_MAX; slot++)
-    if (found->at[slot].end == 0) found->at[slot] = more.at[slot];
-  found->named += more.named;
-  found->others += more.others;
+  const cjson_names *names = k->names;
+  size_t size = end - start;
+  k->others++;
+  if (size > CJSON_NAME_BYTES_MAX) return;
+  const uint8_t *name = bytes + start;
+  uint8_t copy[16];
+  if (length - start < sizeof copy) name = memcpy(copy, name, length - start);
+  uint64_t low, high;
+  memcpy(&low, name, 8);
+  memcpy(&high, name + 8, 8);
+  low = in_register(low & masks[size][0]);
+  high = in_register(high & masks[size][1]);
+  unsigned index = names->place[place_of(names, low, high)];
+  uint64_t difference = (low ^ names->words[index][0]) | (high ^ names->words[index][1]);
+  uint32_t is_named = difference == 0, bit = is_named << (index & 31);
+  unsigned slot = is_named && (k->seen & bit) == 0 ? index : CJSON_NAMES_MAX;
+  k->seen |= bit;
+  k->named += is_named;
+  memcpy(&found->at[slot], &value, sizeof(cjson_range));
 }
 
 #endif

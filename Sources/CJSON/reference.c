@@ -64,6 +64,7 @@ int cjson_find_reference(const cjson_names *names, const void *text, size_t leng
                          cjson_found *found) {
   const uint8_t *bytes = text;
   *found = (cjson_found){0};
+  struct keeper keeper = {names, 0, 0, 0};
   if (length > CJSON_LENGTH_MAX) return 0;
   size_t at = skip_space(bytes, 0, length);
   if (at >= length || bytes[at] != '{') return 0;
@@ -75,8 +76,9 @@ int cjson_find_reference(const cjson_names *names, const void *text, size_t leng
     if (at >= length || bytes[at] != ':') return 0;
     size_t start = skip_space(bytes, at + 1, length), end = value_end(bytes, start, length);
     if (end == 0) return 0;
-    struct member member = {packed(name, name_end - 1), packed(start, end)};
-    keep_more_members(names, bytes, length, &member, 1, found);
+    keep_member(&keeper, bytes, length, name, name_end - 1, packed(start, end), found);
+    found->named = keeper.named;
+    found->others = keeper.others - keeper.named;
     at = skip_space(bytes, end, length);
     if (at >= length || bytes[at] != ',') break;
     at = skip_space(bytes, at + 1, length);

@@ -36,34 +36,10 @@ struct EnvelopeValue {
   var isAllZeros: Bool { inside.allSatisfy { $0 == UInt8(ascii: "0") } }
 
   /// `^[A-Z][A-Za-z0-9]*\.v[1-9][0-9]*$`
-  var isTypeName: Bool {
-    guard isString else { return false }
-    let text = inside
-    guard let dot = text.lastIndex(of: UInt8(ascii: ".")), dot + 2 < text.count,
-      (0x41...0x5A).contains(text[0]), text[dot + 1] == UInt8(ascii: "v"),
-      Self.isNumber(text, dot + 2..<text.count), text[dot + 2] != 0x30
-    else { return false }
-    return cjson_is_word(text.baseAddress!, dot, "") == 1
-  }
+  var isTypeName: Bool { isString && cjson_is_type_name(start, range.count - 2) == 1 }
 
   /// `^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$`
-  var isVersion: Bool {
-    guard isString else { return false }
-    let text = inside
-    var (start, parts) = (0, 0)
-    for index in 0...text.count where index == text.count || text[index] == UInt8(ascii: ".") {
-      guard Self.isNumber(text, start..<index) else { return false }
-      (start, parts) = (index + 1, parts + 1)
-    }
-    return parts == 3
-  }
-
-  /// Decimal digits without a leading zero.
-  private static func isNumber(_ text: UnsafeRawBufferPointer, _ range: Range<Int>) -> Bool {
-    guard !range.isEmpty, range.count == 1 || text[range.lowerBound] != 0x30 else { return false }
-    for index in range where text[index] &- 0x30 > 9 { return false }
-    return true
-  }
+  var isVersion: Bool { isString && cjson_is_version(start, range.count - 2) == 1 }
 
   /// `YYYY-MM-DDThh:mm:ss.uuuuuuZ`, on a day that there is.
   var isTimestamp: Bool {

@@ -28,6 +28,7 @@ package final class EventLoop: TimerService {
   private var enqueued: [() -> Void] = []
   private var runningEnqueued: [() -> Void] = []
   private var posts: [Post] = []
+  private var jobs: [UnownedJob] = []
   private var hooks: [() -> Void] = []
   private var unsent: [Socket] = []
   private var parked: [UInt64: () -> Void] = [:]
@@ -49,7 +50,7 @@ package final class EventLoop: TimerService {
   private static let completionsBetweenTimers = 64
 
   /// Rounds of posts and enqueued work in one turn, before the ring gets its turn again.
-  private static let roundsMax = 16
+  private static let roundsMax = 32
 
   /// To be called on the thread that will run the loop.
   package init(
@@ -144,6 +145,7 @@ package final class EventLoop: TimerService {
     guard backend.isOpen else { return }
     precondition(!isRunning, "a callback may not close its loop; it can stop it")
     handle.mailbox.close()
+    executor.close()
     timers.removeAll()
     cancelEverything()
     backend.close()
@@ -253,14 +255,17 @@ extension EventLoop {
 
   private func runRounds() {
     for _ in 0..<Self.roundsMax {
-      guard runPosts() || !enqueued.isEmpty else { break }
+      let hasRun = runPosts()
+      guard runJobs() || hasRun || !enqueued.isEmpty else { break }
       runEnqueued()
     }
   }
 
   /// How long the loop may sleep: nil without limit.
   private func waitTime(limit: Nanoseconds?) -> Nanoseconds? {
-    guard !isStopped, enqueued.isEmpty, unsent.isEmpty, handle.mailbox.beginSleep() else {
+    guard !isStopped, enqueued.isEmpty, unsent.isEmpty, !executor.hasJobs,
+      handle.mailbox.beginSleep()
+    else {
       return .zero
     }
     guard let earliest = timers.earliest else { return limit }
@@ -318,6 +323,18 @@ extension EventLoop {
       }
     }
     posts.removeAll(keepingCapacity: posts.count <= 1_024)
+    return true
+  }
+
+  /// Runs what tasks of the loop resumed here. Returns whether there was any.
+  private func runJobs() -> Bool {
+    executor.take(&jobs)
+    guard !jobs.isEmpty else { return false }
+    for job in jobs {
+      job.runSynchronously(on: executor.asUnownedTaskExecutor())
+      watchdog.ended("task")
+    }
+    jobs.removeAll(keepingCapacity: jobs.count <= 1_024)
     return true
   }
 

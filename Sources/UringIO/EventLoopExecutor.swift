@@ -3,9 +3,13 @@ import Glibc
 
 /// Runs tasks on a loop: `Task(executorPreference: loop.taskExecutor) { … }`. A task without this
 /// preference resumes on the global pool after every suspension and only then comes back.
-package final class LoopTaskExecutor: TaskExecutor {
+// Sendable because only the loop's thread touches `jobs` and `isClosed`.
+package final class LoopTaskExecutor: TaskExecutor, @unchecked Sendable {
   private let mailbox: Mailbox
   private let foreignEnqueues: Counter
+  /// What the loop's own thread resumed: it needs no lock and wakes nobody.
+  private var jobs: [UnownedJob] = []
+  private var isClosed = false
 
   init(mailbox: Mailbox, foreignEnqueues: Counter) {
     self.mailbox = mailbox
@@ -13,10 +17,23 @@ package final class LoopTaskExecutor: TaskExecutor {
   }
 
   package func enqueue(_ job: consuming ExecutorJob) {
-    if mailbox.thread != pthread_self() { foreignEnqueues.add() }
     // On a closed loop nobody runs it any more: the task stays suspended, as if still waiting.
     // Running it elsewhere would break what every user of the loop relies on.
-    _ = mailbox.post(.taskJob(UnownedJob(job)))
+    guard mailbox.thread == pthread_self() else {
+      foreignEnqueues.add()
+      return _ = mailbox.post(.taskJob(UnownedJob(job)))
+    }
+    if !isClosed { jobs.append(UnownedJob(job)) }
+  }
+
+  var hasJobs: Bool { !jobs.isEmpty }
+
+  /// Everything enqueued on the loop's thread so far; `spare`'s storage takes the next jobs.
+  func take(_ spare: inout [UnownedJob]) { swap(&jobs, &spare) }
+
+  func close() {
+    isClosed = true
+    jobs = []
   }
 }
 

@@ -110,6 +110,15 @@ int cjson_is_plain_ulid(const void *text);
 int cjson_is_hex32(const void *text);
 int cjson_is_time27(const void *text);
 
+/// Whether what was found makes an event: the first six values are its id (a ULID), type, version,
+/// time, trace id (32 characters) and payload (an object), all there and of these kinds.
+int cjson_is_event(const void *bytes, const cjson_found *found);
+
+/// The name of an event's type with its major version, `^[A-Z][A-Za-z0-9]*\.v[1-9][0-9]*$`, and
+/// `^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$`.
+int cjson_is_type_name(const void *text, size_t length);
+int cjson_is_version(const void *text, size_t length);
+
 /// Whether every byte is a letter, a digit or one of the others.
 int cjson_is_word(const void *text, size_t length, const char *others);
 
