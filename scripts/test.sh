@@ -61,7 +61,8 @@ fi
 if [ $# = 0 ]; then
   say "benchmarks, on tiny inputs"
   for benchmark in "bench-turn.sh --scale 0.02" "bench-ring.sh --scale 0.02" \
-    "bench-vec.sh --scale 0.02 --no-peers" "bench-envelope.sh --scale 0.02"; do
+    "bench-vec.sh --scale 0.02 --no-peers" "bench-envelope.sh --scale 0.02" \
+    "bench-log.sh --scale 0.02"; do
     # shellcheck disable=SC2086
     if BENCH_PYTHON=.venv-test/bin/python Benchmarks/$benchmark --rounds 1 >"$log" 2>&1; then
       passed=$((passed + 1))

@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 extern void *__libc_malloc(size_t);
 extern void *__libc_calloc(size_t, size_t);
@@ -24,8 +26,16 @@ int posix_memalign(void **out, size_t to, size_t size) {
   return *out ? 0 : 12;
 }
 
-__attribute__((destructor)) static void report(void) {
+static void report(void) {
   const char *path = getenv("MALLOC_COUNT");
   FILE *file = path ? fopen(path, "w") : NULL;
   if (file) fprintf(file, "%lu\n", count), fclose(file);
+}
+
+__attribute__((destructor)) static void at_exit(void) { report(); }
+
+// Ends the process at once, so that no destructor runs.
+void _exit(int status) {
+  report();
+  for (;;) syscall(SYS_exit_group, status);
 }

@@ -1,6 +1,7 @@
 // What waking a reader costs at least.
 //
 //   wake_floor ping ROUNDS        a thread wakes another by an eventfd that waits in epoll
+//   wake_floor write FILE ROUNDS  a block is written by an operation of a ring
 //   wake_floor sync FILE ROUNDS   a block is written and synced by two linked operations of a ring
 //
 // Prints the median in microseconds.
@@ -74,7 +75,7 @@ static void ping(void) {
   pthread_join(thread, NULL);
 }
 
-static void sync_blocks(const char *path) {
+static void write_blocks(const char *path, int syncs) {
   int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   char *block = aligned_alloc(BLOCK, BLOCK);
   if (fd < 0) die("open");
@@ -87,15 +88,17 @@ static void sync_blocks(const char *path) {
     die("io_uring");
   for (int i = 0; i < rounds; i++) {
     double began = now();
-    struct io_uring_sqe *write = io_uring_get_sqe(&ring), *sync = io_uring_get_sqe(&ring);
+    struct io_uring_sqe *write = io_uring_get_sqe(&ring);
     io_uring_prep_write(write, fd, block, BLOCK, (long)(i % BLOCKS) * BLOCK);
-    write->flags |= IOSQE_IO_LINK;
-    io_uring_prep_fsync(sync, fd, IORING_FSYNC_DATASYNC);
-    for (int left = 2; left > 0;) {
+    if (syncs) {
+      write->flags |= IOSQE_IO_LINK;
+      io_uring_prep_fsync(io_uring_get_sqe(&ring), fd, IORING_FSYNC_DATASYNC);
+    }
+    for (int left = 1 + syncs; left > 0;) {
       struct io_uring_cqe *cqe;
       io_uring_submit_and_wait(&ring, 1);
       while (io_uring_peek_cqe(&ring, &cqe) == 0) {
-        if (cqe->res < 0) die("write and sync");
+        if (cqe->res < 0) die("write");
         io_uring_cqe_seen(&ring, cqe), left--;
       }
     }
@@ -109,12 +112,12 @@ static int by_value(const void *a, const void *b) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 3) return fprintf(stderr, "wake_floor ping|sync [FILE] ROUNDS\n"), 2;
+  if (argc < 3) return fprintf(stderr, "wake_floor ping|write|sync [FILE] ROUNDS\n"), 2;
   rounds = atoi(argv[argc - 1]);
   if (rounds < 1) return 2;
   times = calloc(rounds, sizeof *times);
   if (strcmp(argv[1], "ping") == 0) ping();
-  else sync_blocks(argv[2]);
+  else write_blocks(argv[2], strcmp(argv[1], "sync") == 0);
   qsort(times, rounds, sizeof *times, by_value);
   printf("{\"p50_us\":%.2f}\n", times[rounds / 2]);
   return 0;
