@@ -44,8 +44,9 @@ finds() {
 }
 
 simulated() {
-  KFM_PROVE=1 KFM_PROVE_SEED="$seed" KFM_PROVE_POINTS="${POINTS:-1000000}" env -u SWIFT_DETERMINISTIC_HASHING swift test -c release --skip-build \
-    --disable-xctest --filter "^LogBrokerTests\.($1)" 2>&1 |
+  KFM_PROVE=1 KFM_PROVE_SEED="$seed" KFM_PROVE_POINTS="${POINTS:-1000000}" KFM_TEST_SEEDS=2000 \
+    env -u SWIFT_DETERMINISTIC_HASHING swift test -c release --skip-build --disable-xctest \
+    --filter "^LogBrokerTests\.($1)" 2>&1 |
     grep -E '^[a-z][A-Za-z0-9_]* [^ ]+ [^ ]+ (pass|FAIL)$|recorded an issue'
 }
 
@@ -53,6 +54,7 @@ for name in "${parts[@]}"; do
   case $name in
     simulated)
       part segments simulated 'SegmentDamageTests|DamageTests|PackedSegmentTests|FailingCallTests'
+      part model simulated PollModelTests
       part consumers python3 Tests/Instruments/consumers.py --kfm "$kfm"
       part power_loss simulated PowerLossTests
       ;;

@@ -1,4 +1,5 @@
 import Base
+import Events
 
 /// The table of keys (docs/surface.md, "Configuration"). A key that is not here does not exist.
 enum ConfigKeys {
@@ -99,6 +100,9 @@ enum ConfigKeys {
       path: "bus.durability", kind: .choice(["persisted", "replicated"]),
       initial: .value(.string("persisted")),
       summary: "The least an acknowledgement means, whatever the topic's creator chose."),
+    ConfigKey(
+      path: "bus.compress", kind: .choices(Topic.allCases.filter(\.hasShortName).map(\.name)),
+      initial: .value(.strings([])), summary: "Topics whose closed segments are packed by zstd."),
     ConfigKey(
       path: "bus.encryption_key", kind: .string, isSecret: true,
       summary:

@@ -62,6 +62,7 @@ extension NodeConfiguration {
     bus = Bus(
       partitions: values.integer("bus.partitions"),
       durability: values.string("bus.durability"),
+      compress: values.strings("bus.compress"),
       encryptionKey: values.optionalString("bus.encryption_key").map { Secret($0) },
       clockSkewMax: values.duration("bus.clock_skew_max"))
     engine = Engine(values)

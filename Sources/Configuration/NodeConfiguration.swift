@@ -24,6 +24,8 @@ package struct NodeConfiguration: Sendable {
     package var partitions: Int
     /// `persisted` or `replicated`: the least any topic gets.
     package var durability: String
+    /// Names of topics whose closed segments are packed.
+    package var compress: [String]
     /// 64 hexadecimal digits, not checked yet.
     package var encryptionKey: Secret?
     package var clockSkewMax: Nanoseconds

@@ -37,7 +37,7 @@ import Testing
       config_version node.id node.data_dir node.roles node.io node.loops node.drain_timeout
       http.listen http.tls_cert http.tls_key http.body_max http.allowed_hosts http.allowed_origins
       auth.mode bus.kind bus.url bus.partitions bus.durability bus.clock_skew_max
-      bus.embedded.listen engine.session_policy engine.queue_max engine.turn_deadline
+      bus.compress bus.encryption_key bus.embedded.listen engine.session_policy engine.queue_max engine.turn_deadline
       engine.step_timeout engine.attempts_max engine.tool_rounds_max engine.takeovers_max
       engine.on_disconnect engine.drain engine.lease budget.turn.tokens budget.session.cost_micros
       budget.tenant.calls budget.turn.time memory.embedder memory.index_dir memory.search memory.cache

@@ -91,7 +91,7 @@ final class NodeAssembly {
       dataDirectory: directory)
     options.partitions = configuration.bus.partitions
     options.metrics = metrics
-    options.topics = topicSettings(configuration.retention)
+    options.topics = topicSettings(configuration)
     options.key = try key(configuration)
     options.durabilityFloor = Durability(rawValue: configuration.bus.durability) ?? .persisted
     do throws(LogBrokerError) {
@@ -111,14 +111,16 @@ final class NodeAssembly {
 
   /// How topics are kept (SEMANTICS D37): the configured ones go by their keys, what repeats them for
   /// others by the catalog's own limit, the rest stays for ever.
-  static func topicSettings(
-    _ retention: NodeConfiguration.Retention
+  private static func topicSettings(
+    _ configuration: NodeConfiguration
   ) -> [Topic: TopicSettings] {
     var all: [Topic: TopicSettings] = [:]
     for topic in Topic.allCases {
       var settings = TopicSettings()
-      let kept = retention.kept(topic)
+      let kept = configuration.retention.kept(topic)
       settings.retentionAge = kept == .zero ? nil : kept
+      let isPacked = configuration.bus.compress.contains(topic.name)
+      if isPacked, topic.hasShortName { settings.compression = .zstd }
       all[topic] = settings
     }
     return all

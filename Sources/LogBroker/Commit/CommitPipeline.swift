@@ -449,8 +449,10 @@ extension CommitPipeline {
   /// Makes the segments durable, so that the journal file before the current one is free again.
   private func startCheckpoint() {
     guard !checkpointer.isRunning, !isClosed, fence == nil else { return }
-    // When nothing more will be written, the current one too.
-    let isQuiet = onClosed != nil && pending.isEmpty && !isCommitting
+    // When nothing more will be written, the current one too; a direct write under way may have the
+    // beginning of its segment still to put there.
+    let isQuiet =
+      onClosed != nil && pending.isEmpty && !isCommitting && directs.underWay == 0
     let generation = max(
       journal.released, isQuiet ? journal.state.generation : journal.state.otherGeneration)
     let written = directs.uncheckpointedBytes

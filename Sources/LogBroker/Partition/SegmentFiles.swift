@@ -75,8 +75,13 @@ final class SegmentFiles {
 
   /// Opens the file, or makes it: of one that was deleted where there is one.
   private func openFile(of segment: Segment, isDirect: Bool, _ completion: @escaping Opened) {
+    let path = segment.path
     let finish: Opened = { [self] result in
-      guard case .success(let file) = result else { return completion(result) }
+      guard case .success(let file) = result else {
+        // It was packed meanwhile, and the file it was made from is gone.
+        if path != segment.path { return openFile(of: segment, isDirect: false, completion) }
+        return completion(result)
+      }
       segment.isNew = false
       guard isClosed || segment.isGone else { return completion(result) }
       file.close()
