@@ -4,8 +4,8 @@
 // Whether one of the `chosen` leads to the candidate well enough: it is nearer to it than the base
 // is. Or as far from the base, so most likely a copy of the candidate: under inner product a copy
 // need not be near, and a list of thirty copies leads nowhere.
-static int is_shadowed(const cvx_view *view, const cvx_query *candidate, float distance,
-                       const uint32_t *chosen, const float *base, uint32_t count) {
+int cvx_is_shadowed(const cvx_view *view, const cvx_query *candidate, float distance,
+                    const uint32_t *chosen, const float *base, uint32_t count) {
   float between[8];
   for (uint32_t at = 0; at < count; at += 4) {
     uint32_t group = count - at < 4 ? count - at : 4;
@@ -32,7 +32,7 @@ uint32_t cvx_select(const cvx_view *view, cvx_scratch *scratch, const uint64_t *
     float distance = cvx_key_distance(candidates[at]);
     cvx_query query = {.codes = scratch->row_codes};
     if (taken > 0) cvx_query_of_row(view, slot, &query);
-    if (is_shadowed(view, &query, distance, chosen, base, taken)) {
+    if (cvx_is_shadowed(view, &query, distance, chosen, base, taken)) {
       if (left < limit) {
         away[left] = distance;
         pruned[left++] = slot;
@@ -81,23 +81,25 @@ void cvx_plan(const cvx_view *view, cvx_scratch *scratch, uint32_t count, uint32
       for (uint32_t at = 0; at < cvx_degree(view, layer); at++) out[at] = CVX_NONE;
       continue;
     }
-    if (layer == 0 && cvx_live_count(view) < count) {
+    if (layer > 0 || cvx_removed_count(view) == 0) {
+      cvx_walk(view, &query, scratch, count, start, layer, ef);
+      start = scratch->pool[0] & ~CVX_EXPANDED;
+      plan_layer(view, scratch, slot, layer, scratch->pool, scratch->pool_count, out);
+    } else if (cvx_walk_past(view, &query, scratch, count, start, ef)) {
+      plan_layer(view, scratch, slot, 0, scratch->pool, scratch->pool_count, out);
+    } else {
       cvx_walk_allowed(view, &query, scratch, count, start, 0, ef, 2 * ef, 0, UINT64_MAX, 0);
       // Nothing but removed rows around: a row without edges would never be found.
       if (scratch->found_count < cvx_degree(view, 0))
         cvx_scan_codes(view, scratch, &query, count, 0, ef < count ? ef : count);
       plan_layer(view, scratch, slot, 0, scratch->found, scratch->found_count, out);
-    } else {
-      cvx_walk(view, &query, scratch, count, start, layer, ef);
-      start = scratch->pool[0] & ~CVX_EXPANDED;
-      plan_layer(view, scratch, slot, layer, scratch->pool, scratch->pool_count, out);
     }
   }
 }
 
 // Distances of a list from a row, as sorted candidates in the pool.
-static uint32_t rank(const cvx_view *view, cvx_scratch *scratch, uint32_t target,
-                     const uint32_t *slots, uint32_t count) {
+uint32_t cvx_rank(const cvx_view *view, cvx_scratch *scratch, uint32_t target,
+                  const uint32_t *slots, uint32_t count) {
   cvx_query query = {.codes = scratch->query_codes};
   cvx_query_of_row(view, target, &query);
   cvx_reserve_pool(scratch, count);
@@ -113,8 +115,8 @@ static uint32_t rank(const cvx_view *view, cvx_scratch *scratch, uint32_t target
   return kept;
 }
 
-static void set_list(const cvx_view *view, uint32_t target, uint32_t layer, const uint32_t *slots,
-                     uint32_t count) {
+void cvx_set_list(const cvx_view *view, uint32_t target, uint32_t layer, const uint32_t *slots,
+                  uint32_t count) {
   uint32_t *edges = cvx_edges(view, target, layer), degree = cvx_degree(view, layer);
   for (uint32_t at = 0; at < degree; at++)
     cvx_set_edge(edges + at, at < count ? slots[at] : CVX_NONE);
@@ -135,55 +137,8 @@ void cvx_link(const cvx_view *view, cvx_scratch *scratch, uint32_t target, uint3
       is_there = all[other] == sources[at];
     if (!is_there) all[held++] = sources[at];
   }
-  if (held <= degree) return set_list(view, target, layer, all, held);
-  uint32_t kept = rank(view, scratch, target, all, held);
+  if (held <= degree) return cvx_set_list(view, target, layer, all, held);
+  uint32_t kept = cvx_rank(view, scratch, target, all, held);
   uint32_t taken = cvx_select(view, scratch, scratch->pool, kept, degree, chosen);
-  set_list(view, target, layer, chosen, taken);
-}
-
-// The live ends of the edges of `slot`, and those that lead there by way of a dead one; whether
-// there was a dead one.
-static int gather(const cvx_view *view, cvx_scratch *scratch, uint32_t slot, uint32_t layer,
-                  const uint64_t *dead, uint32_t dead_count, uint32_t count, uint32_t *live,
-                  uint32_t *held) {
-  uint32_t *edges = cvx_edges(view, slot, layer), degree = cvx_degree(view, layer);
-  int is_broken = 0;
-  for (uint32_t at = 0; at < degree && !is_broken; at++) {
-    uint32_t end = cvx_edge(edges + at);
-    is_broken = end < dead_count && cvx_is_live(dead, end);
-  }
-  if (!is_broken) return 0;
-  cvx_visit_begin(scratch, count);
-  cvx_mark(scratch, slot);
-  uint32_t ends[CVX_DEGREE_MAX + 1], beyond[CVX_DEGREE_MAX + 1];
-  uint32_t found = cvx_collect(view, scratch, slot, layer, count, ends);
-  *held = 0;
-  for (uint32_t at = 0; at < found; at++)
-    if (cvx_is_live(view->live, ends[at])) live[(*held)++] = ends[at];
-  for (uint32_t at = 0; at < found; at++) {
-    if (ends[at] >= dead_count || !cvx_is_live(dead, ends[at])) continue;
-    uint32_t more = cvx_collect(view, scratch, ends[at], layer, count, beyond);
-    for (uint32_t next = 0; next < more && *held < 2 * CVX_DEGREE_MAX; next++)
-      if (cvx_is_live(view->live, beyond[next]) && cvx_level(view, beyond[next]) >= layer)
-        live[(*held)++] = beyond[next];
-  }
-  cvx_visit_end(scratch);
-  return 1;
-}
-
-/// Candidates for a repaired list: the nearest of those at hand; more hardly change it.
-#define REPAIR_MAX 48
-
-void cvx_repair(const cvx_view *view, cvx_scratch *scratch, uint32_t slot, const uint64_t *dead,
-                uint32_t dead_count, uint32_t count) {
-  uint32_t live[2 * CVX_DEGREE_MAX], chosen[CVX_DEGREE_MAX], held;
-  for (uint32_t layer = 0; layer <= cvx_level(view, slot); layer++) {
-    if (!gather(view, scratch, slot, layer, dead, dead_count, count, live, &held)) continue;
-    uint32_t degree = cvx_degree(view, layer);
-    uint32_t kept = rank(view, scratch, slot, live, held);
-    uint32_t most = degree + 16 > REPAIR_MAX ? degree + 16 : REPAIR_MAX;
-    uint32_t taken = cvx_select(view, scratch, scratch->pool, kept < most ? kept : most, degree,
-                                chosen);
-    set_list(view, slot, layer, chosen, taken);
-  }
+  cvx_set_list(view, target, layer, chosen, taken);
 }

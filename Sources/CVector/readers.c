@@ -97,6 +97,14 @@ uint32_t cvx_live_count(const cvx_view *view) {
   return __atomic_load_n(&view->live_count, __ATOMIC_RELAXED);
 }
 
+uint32_t cvx_removed_count(const cvx_view *view) {
+  return __atomic_load_n(&view->removed_count, __ATOMIC_RELAXED);
+}
+
+void cvx_set_removed_count(cvx_view *view, uint32_t count) {
+  __atomic_store_n(&view->removed_count, count, __ATOMIC_RELAXED);
+}
+
 void cvx_set_live(cvx_view *view, uint32_t slot, int is_live) {
   uint64_t bit = 1ull << (slot & 63);
   if (is_live) {

@@ -4,6 +4,10 @@
 /// at random.
 uint32_t cvx_reranked(uint32_t k) { return k + (k / 2 < 16 ? 16 : k / 2); }
 
+/// Live rows up to which an index with removed ones weighs a walk against a scan: the scan costs
+/// about as much there, and misses nothing.
+#define SCANNED_MAX 8192
+
 static int is_before(cvx_answer a, cvx_answer b) {
   return a.distance < b.distance || (a.distance == b.distance && a.slot < b.slot);
 }
@@ -25,7 +29,8 @@ static void prefetch_exact(const cvx_view *view, uint32_t slot) {
   for (uint32_t at = 0; at < view->stride; at += 64) __builtin_prefetch(row + at);
 }
 
-// The k nearest of sorted candidates by all their bits.
+// The k nearest of sorted candidates by all their bits. Of a row that was replaced since the walk
+// met it, the new one may be among them too: only what is there now is an answer.
 uint32_t cvx_rerank(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
                     const uint64_t *candidates, uint32_t count, uint32_t k,
                     cvx_answer *answers) {
@@ -33,13 +38,15 @@ uint32_t cvx_rerank(const cvx_view *view, cvx_scratch *scratch, const cvx_query 
   cvx_answer *all = cvx_reserve_answers(scratch, wanted);
   for (uint32_t at = 0; at < wanted && at < 16; at++)
     prefetch_exact(view, cvx_key_slot(candidates[at]));
+  uint32_t kept = 0;
   for (uint32_t at = 0; at < wanted; at++) {
     if (at + 16 < wanted) prefetch_exact(view, cvx_key_slot(candidates[at + 16]));
     uint32_t slot = cvx_key_slot(candidates[at]);
-    all[at] = (cvx_answer){slot, cvx_exact(view, query, slot)};
+    if (!cvx_is_live(view->live, slot)) continue;
+    all[kept++] = (cvx_answer){slot, cvx_exact(view, query, slot)};
   }
-  sort_answers(all, wanted);
-  uint32_t found = wanted < k ? wanted : k;
+  sort_answers(all, kept);
+  uint32_t found = kept < k ? kept : k;
   memcpy(answers, all, found * sizeof(cvx_answer));
   return found;
 }
@@ -52,13 +59,18 @@ uint32_t cvx_search(const cvx_view *view, cvx_scratch *scratch, const cvx_query 
   uint32_t entry = cvx_entry(view);
   if (entry >= count) return 0;
   if (ef >= count) return cvx_scan(view, scratch, query, count, allow, k, answers);
-  if (allow || live < count)
+  if (allow || (live < count && live <= SCANNED_MAX))
     return cvx_search_allowed(view, scratch, query, count, entry, k, ef, allow, answers);
   uint64_t start = cvx_descend(view, query, scratch, count, entry, 0);
-  cvx_walk(view, query, scratch, count, start, 0, ef);
-  if (scratch->pool_count < k && scratch->pool_count < count)
-    return cvx_scan(view, scratch, query, count, 0, k, answers);
-  return cvx_rerank(view, scratch, query, scratch->pool, scratch->pool_count, k, answers);
+  int is_whole = 1;
+  if (cvx_removed_count(view) == 0) cvx_walk(view, query, scratch, count, start, 0, ef);
+  else is_whole = cvx_walk_past(view, query, scratch, count, start, ef);
+  if (is_whole && scratch->pool_count >= (k < live ? k : live)) {
+    uint32_t found =
+        cvx_rerank(view, scratch, query, scratch->pool, scratch->pool_count, k, answers);
+    if (found >= (k < live ? k : live)) return found;
+  }
+  return cvx_search_allowed(view, scratch, query, count, entry, k, ef, 0, answers);
 }
 
 uint32_t cvx_find(const cvx_view *view, cvx_scratch *scratch, uint32_t k, uint32_t ef,

@@ -3,6 +3,11 @@
 // beside it leads outside the arrays.
 #include "graph.h"
 
+/// Removed rows that a walk keeps in mind, and that it follows beside half as many as it has
+/// candidates: where more are around, there are better ways.
+#define PAST_MAX 64
+#define PAST_MIN 16
+
 CVX_INLINE void prefetch_row(const cvx_view *view, uint32_t slot, uint32_t lines) {
   const uint8_t *row = cvx_row(view, slot);
   for (uint32_t line = 0; line < lines; line++) __builtin_prefetch(row + 64 * line);
@@ -114,15 +119,21 @@ uint64_t cvx_descend(const cvx_view *view, const cvx_query *query, cvx_scratch *
   return best;
 }
 
-// Offers a group of rows to the pool; the lowest place that one of them took.
+// Offers a group of rows to the pool; the lowest place that one of them took. Where the walk is one
+// past removed rows, those go to a list of their own.
 CVX_INLINE uint32_t offer(const cvx_view *view, cvx_scratch *scratch, const uint32_t *slots,
-                          const float *distances, uint32_t count, uint32_t ef, uint32_t layer) {
+                          const float *distances, uint32_t count, uint32_t ef, uint32_t layer,
+                          int is_past) {
   uint64_t *pool = scratch->pool;
   uint32_t lowest = UINT32_MAX;
   uint64_t worst = scratch->pool_count == ef ? pool[ef - 1] : UINT64_MAX;
   for (uint32_t at = 0; at < count; at++) {
     uint64_t key = cvx_key(distances[at], slots[at]);
     if (key >= worst) continue;
+    if (is_past && !cvx_is_live(view->live, slots[at])) {
+      cvx_insert(scratch->found, &scratch->found_count, PAST_MAX, key);
+      continue;
+    }
     uint32_t position = cvx_insert(pool, &scratch->pool_count, ef, key);
     if (layer == 0) {
       const uint32_t *edges = cvx_edges(view, slots[at], 0);
@@ -135,32 +146,80 @@ CVX_INLINE uint32_t offer(const cvx_view *view, cvx_scratch *scratch, const uint
   return lowest;
 }
 
-void cvx_walk(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch, uint32_t count,
-              uint64_t start, uint32_t layer, uint32_t ef) {
+// Follows the edges of `slot`; where the walk goes on, of `next` and the lowest place that was
+// taken.
+CVX_INLINE uint32_t expand(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
+                           uint32_t count, uint32_t slot, uint32_t layer, uint32_t ef,
+                           uint32_t next, int is_past) {
   uint32_t fresh[CVX_DEGREE_MAX + 1];
   float distances[CVX_GROUP + 4];
+  uint32_t found = cvx_collect(view, scratch, slot, layer, count, fresh);
+  for (uint32_t from = 0; from < found; from += CVX_GROUP) {
+    uint32_t group = found - from < CVX_GROUP ? found - from : CVX_GROUP;
+    cvx_prefetch(view, fresh + from, group);
+    cvx_distances(view, query, fresh + from, group, distances);
+    uint32_t lowest =
+        offer(view, scratch, fresh + from, distances, group, ef, layer, is_past);
+    next = lowest < next ? lowest : next;
+  }
+  scratch->evaluations += found;
+  while (next < scratch->pool_count && (scratch->pool[next] & CVX_EXPANDED)) next++;
+  return next;
+}
+
+// Begins a walk at `start`, which is there or not.
+CVX_INLINE void begin(cvx_scratch *scratch, uint32_t count, uint64_t start, uint32_t ef) {
   cvx_visit_begin(scratch, count);
   cvx_reserve_pool(scratch, ef);
-  uint64_t *pool = scratch->pool;
-  uint32_t cursor = 0;
-  pool[0] = start;
+  scratch->pool[0] = start;
   scratch->pool_count = 1;
   cvx_mark(scratch, cvx_key_slot(start));
+}
+
+void cvx_walk(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch, uint32_t count,
+              uint64_t start, uint32_t layer, uint32_t ef) {
+  begin(scratch, count, start, ef);
+  uint32_t cursor = 0;
   while (cursor < scratch->pool_count) {
-    uint32_t slot = cvx_key_slot(pool[cursor]);
-    pool[cursor] |= CVX_EXPANDED;
-    uint32_t found = cvx_collect(view, scratch, slot, layer, count, fresh);
-    uint32_t next = cursor + 1;
-    for (uint32_t from = 0; from < found; from += CVX_GROUP) {
-      uint32_t group = found - from < CVX_GROUP ? found - from : CVX_GROUP;
-      cvx_prefetch(view, fresh + from, group);
-      cvx_distances(view, query, fresh + from, group, distances);
-      uint32_t lowest = offer(view, scratch, fresh + from, distances, group, ef, layer);
-      next = lowest < next ? lowest : next;
-    }
-    scratch->evaluations += found;
-    while (next < scratch->pool_count && (pool[next] & CVX_EXPANDED)) next++;
-    cursor = next;
+    uint32_t slot = cvx_key_slot(scratch->pool[cursor]);
+    scratch->pool[cursor] |= CVX_EXPANDED;
+    cursor = expand(view, query, scratch, count, slot, layer, ef, cursor + 1, 0);
   }
   cvx_visit_end(scratch);
+}
+
+// Whether the nearest removed row is to be followed before the candidate at `cursor`.
+CVX_INLINE int is_removed_next(const cvx_scratch *scratch, uint32_t cursor, uint32_t ef) {
+  if (scratch->found_count == 0) return 0;
+  if (cursor < scratch->pool_count) return scratch->found[0] < scratch->pool[cursor];
+  return scratch->pool_count < ef ||
+         scratch->found[0] < (scratch->pool[ef - 1] & ~CVX_EXPANDED);
+}
+
+int cvx_walk_past(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
+                  uint32_t count, uint64_t start, uint32_t ef) {
+  cvx_reserve_found(scratch, PAST_MAX);
+  begin(scratch, count, start, ef);
+  uint32_t cursor = 0, passed = 0;
+  scratch->found_count = 0;
+  if (!cvx_is_live(view->live, cvx_key_slot(start))) {
+    scratch->found[scratch->found_count++] = start;
+    scratch->pool_count = 0;
+  }
+  while (passed <= ef / 2 + PAST_MIN) {
+    uint32_t slot;
+    if (is_removed_next(scratch, cursor, ef)) {
+      slot = cvx_key_slot(scratch->found[0]);
+      memmove(scratch->found, scratch->found + 1, --scratch->found_count * sizeof(uint64_t));
+      passed++;
+    } else if (cursor < scratch->pool_count) {
+      slot = cvx_key_slot(scratch->pool[cursor]);
+      scratch->pool[cursor++] |= CVX_EXPANDED;
+    } else {
+      break;
+    }
+    cursor = expand(view, query, scratch, count, slot, 0, ef, cursor, 1);
+  }
+  cvx_visit_end(scratch);
+  return passed <= ef / 2 + PAST_MIN;
 }

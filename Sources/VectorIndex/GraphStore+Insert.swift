@@ -98,7 +98,10 @@ extension GraphStore {
     }
     for slot in slots {
       // A row that is replaced goes in the moment the new one comes.
-      if let old = unbind(id(slot)) { pending.append(old) }
+      if let old = unbind(id(slot)) {
+        pending.append(old)
+        noteRemoved()
+      }
       bind(slot)
     }
     let known = max(count, Int(slots[slots.count - 1]) + 1)

@@ -24,9 +24,14 @@ extension GraphStore {
     guard squares.isFinite else { return "a mean that is not finite" }
     // Whether ids are the slots' numbers is not known without reading them all.
     cvx_set_ids_are_slots(view, 0)
-    for (slot, byte) in shape.enumerated() where byte & IndexSection.tombstoneBit == 0 {
-      cvx_set_live(view, UInt32(slot), 1)
+    let met = IndexSection.tombstoneBit | IndexSection.freeBit
+    var removed: UInt32 = 0
+    for (slot, byte) in shape.enumerated() {
+      if byte & IndexSection.tombstoneBit == 0 { cvx_set_live(view, UInt32(slot), 1) }
+      // What the file says of a free slot is not verified here: `cvx_rerank` looks again.
+      if byte & met == IndexSection.tombstoneBit { removed += 1 }
     }
+    cvx_set_removed_count(view, removed)
     guard count == 0 || Int(entry) < count else { return "entry point \(entry) of \(count) nodes" }
     return nil
   }

@@ -61,6 +61,7 @@ extension GraphStore {
     for slot in 0..<UInt32(other.count) where other.isLive(slot) { bind(slot) }
     cvx_set_head(view, UInt32(other.count), other.entry)
     (pending, free, sweep) = (other.pending, other.free, other.sweep)
+    noteRemoved()
     // No reader of this store has seen the slots that one of the other's may hold.
     for waiting in other.limbo { free = waiting.slots + free }
   }

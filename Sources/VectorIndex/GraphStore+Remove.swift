@@ -11,7 +11,13 @@ extension GraphStore {
   func remove(_ id: UInt64) -> Bool {
     guard let slot = unbind(id) else { return false }
     pending.append(slot)
+    noteRemoved()
     return true
+  }
+
+  /// Tells searches whether removed rows can still be met.
+  func noteRemoved() {
+    cvx_set_removed_count(view, UInt32(pending.count + (sweep?.slots.count ?? 0)))
   }
 
   /// Removed rows whose memory is not in use again.
@@ -64,6 +70,7 @@ extension GraphStore {
     sweep?.next = last
     guard last == end else { return }
     sweep = nil
+    noteRemoved()
     limbo.append((cvx_readers_advance(readers), current.slots))
     release(readers: readers)
   }

@@ -35,6 +35,7 @@ extension GraphStore {
       }
     }
     free.reverse()
+    noteRemoved()
     guard count == 0 || Int(entry) < count else { return "entry point \(entry) of \(count) nodes" }
     return brokenInvariant()
   }

@@ -119,6 +119,8 @@ typedef struct {
   /// Slots in use below, the entry point above: they change together.
   uint64_t head;
   uint32_t live_count;
+  /// Removed rows that edges may still lead to.
+  uint32_t removed_count;
   /// Whether each row's id is its slot, so that a bitmap of ids is one of slots.
   uint32_t ids_are_slots;
   /// Σ meanᵢ².
@@ -237,6 +239,8 @@ uint32_t cvx_count(const cvx_view *view);
 uint32_t cvx_entry(const cvx_view *view);
 void cvx_set_head(cvx_view *view, uint32_t count, uint32_t entry);
 uint32_t cvx_live_count(const cvx_view *view);
+uint32_t cvx_removed_count(const cvx_view *view);
+void cvx_set_removed_count(cvx_view *view, uint32_t count);
 int cvx_live(const cvx_view *view, uint32_t slot);
 /// The bit of a slot; it must change.
 void cvx_set_live(cvx_view *view, uint32_t slot, int is_live);
