@@ -15,6 +15,8 @@ final class SegmentFiles {
   private let recycledMax: Int
   private var hasRecycledDirectory = false
   private var isClosed = false
+  /// There are files that an earlier process has left.
+  private var hasAdopted = false
   /// A segment for direct writes had to have a new file.
   private var hasLackedSpare = false
 
@@ -98,8 +100,19 @@ final class SegmentFiles {
     }
     reuse(for: segment) { [self] isReused in
       if isDirect, !isReused { hasLackedSpare = true }
-      storage.openFile(
-        segment.path, isReused ? .write : .create, isDirect: isDirect, completion: finish)
+      if isReused {
+        return storage.openFile(segment.path, .write, isDirect: isDirect, completion: finish)
+      }
+      if hasAdopted { return create(segment.path, isDirect: isDirect, finish) }
+      storage.openFile(segment.path, .create, isDirect: isDirect, completion: finish)
+    }
+  }
+
+  /// Makes a file anew. After a power loss its name may be another one of a file that was used again
+  /// since, and that is not to be emptied: the name goes first.
+  func create(_ path: String, isDirect: Bool, _ completion: @escaping Opened) {
+    storage.remove(path) { [storage] _ in
+      storage.openFile(path, .create, isDirect: isDirect, completion: completion)
     }
   }
 
@@ -200,6 +213,8 @@ final class SegmentFiles {
         filling.remove(slot)
         guard case .success = result else { return completion(false) }
         recycled.append(slot)
+        // Deletions will do.
+        hasLackedSpare = false
         completion(true)
       }
     }
@@ -226,7 +241,7 @@ final class SegmentFiles {
   // MARK: Spares
 
   /// Whether a file should be made ready for the next segment.
-  var wantsSpare: Bool { hasLackedSpare && recycled.isEmpty && recycledMax > 0 }
+  var wantsSpare: Bool { hasLackedSpare && recycled.isEmpty && freeSlot != nil }
 
   /// The file at `path` is ready for a segment; false when it cannot be kept.
   func addSpare(_ path: String, _ completion: @escaping (Bool) -> Void) {
@@ -236,7 +251,6 @@ final class SegmentFiles {
       filling.remove(slot)
       guard case .success = result else { return completion(false) }
       recycled.append(slot)
-      hasLackedSpare = false
       completion(true)
     }
   }
@@ -249,6 +263,7 @@ final class SegmentFiles {
       return identity.map { (slot, $0) }
     }
     guard !found.isEmpty else { return }
+    hasAdopted = true
     var used: Set<UInt64> = []
     for segment in segments {
       do throws(StorageFailure) {

@@ -18,7 +18,7 @@ final class SparePreparation {
   /// Hears that the disk has nothing of it any more.
   var onIdle: () -> Void = {}
 
-  private static let pieceBytes = 1 << 20
+  private static let pieceBytes = 2 << 20
   /// It has this name until it is ready. One that a crash left is begun anew.
   private static let path = SegmentFiles.recycledDirectory + "/spare.tmp"
 
@@ -35,7 +35,9 @@ final class SparePreparation {
       if files.wantsSpare { begin(segmentBytes) }
       return
     }
-    let count = min(length, Self.pieceBytes, size - written)
+    // A little faster than the segment is filled.
+    let piece = GroupWriter.roundedToBlock(length + length / 4)
+    let count = min(piece, Self.pieceBytes, size - written)
     let zeros = zeros ?? Self.makeZeros()
     self.zeros = zeros
     isBusy = true
@@ -61,7 +63,7 @@ final class SparePreparation {
     written = 0
     storage.makeDirectory(SegmentFiles.recycledDirectory) { [self] _ in
       // Without the directory the opening fails, too.
-      storage.openFile(Self.path, .create, isDirect: true) { [self] result in
+      files.create(Self.path, isDirect: true) { [self] result in
         guard case .success(let opened) = result else { return stop() }
         file = opened
         opened.allocate(size) { [self] result in

@@ -95,8 +95,9 @@ final class SimulatedDisk: LoopStorage {
   /// Files that cannot be made.
   var refused: (String) -> Bool = { _ in false }
   private(set) var isDead = false
-  /// A fault that was planned has happened.
-  private(set) var hasFailed = false
+  /// The call that a planned fault has met.
+  private(set) var failedCall: String?
+  var hasFailed: Bool { failedCall != nil }
 
   init(loop: SimulatedLoop, seed: UInt64) {
     self.loop = loop
@@ -118,20 +119,20 @@ final class SimulatedDisk: LoopStorage {
     guard let fault else { return .normal }
     switch fault {
     case .crash:
-      hasFailed = true
+      failedCall = name
       isDead = true
       throw StorageFailure(.other, "the power is gone")
     case .ioError:
-      hasFailed = true
+      failedCall = name
       throw StorageFailure(.other, "\(name): Input/output error")
     case .diskFull where isWrite:
-      hasFailed = true
+      failedCall = name
       throw StorageFailure(.diskFull, "\(name): No space left on device")
     case .shortWrite where isWrite:
-      hasFailed = true
+      failedCall = name
       return .shortWrite
     case .syncError where isSync:
-      hasFailed = true
+      failedCall = name
       throw StorageFailure(.other, "\(name): Input/output error")
     default: return .normal
     }
