@@ -1,6 +1,11 @@
 // Searches among some of the rows: those that a filter allows, or those that were not removed.
 #include "graph.h"
 
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
+#include <string.h>
+
 /// What a row of a walk costs beside one of a scan, which goes through memory in order and keeps
 /// no lists.
 #define WALK_COST 4
@@ -16,6 +21,30 @@ CVX_INLINE uint64_t allowed_word(const cvx_view *view, const uint64_t *allow, ui
   if (allow) bits &= allow[word];
   uint32_t first = word * 64;
   return count - first < 64 ? bits & ((1ull << (count - first)) - 1) : bits;
+}
+
+// One bit for each of sixteen bytes that is not 0.
+CVX_INLINE uint64_t bits_of_16(const uint8_t *bytes) {
+#if defined(__x86_64__)
+  __m128i zero = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)bytes), _mm_setzero_si128());
+  return (uint32_t)_mm_movemask_epi8(zero) ^ 0xFFFFu;
+#else
+  uint64_t bits = 0;
+  for (uint32_t at = 0; at < 16; at++) bits |= (uint64_t)(bytes[at] != 0) << at;
+  return bits;
+#endif
+}
+
+void cvx_pack_bytes(const uint8_t *bytes, size_t count, uint64_t *words) {
+  size_t whole = count / 64;
+  for (size_t word = 0; word < whole; word++, bytes += 64) {
+    words[word] = bits_of_16(bytes) | bits_of_16(bytes + 16) << 16 |
+                  bits_of_16(bytes + 32) << 32 | bits_of_16(bytes + 48) << 48;
+  }
+  if (count % 64 == 0) return;
+  uint8_t rest[64] = {0};
+  memcpy(rest, bytes, count % 64);
+  cvx_pack_bytes(rest, 64, words + whole);
 }
 
 static void offer_group(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,

@@ -4,42 +4,82 @@ extension GraphStore {
   /// The first rule of the structure that does not hold, or nil.
   func brokenInvariant() -> String? {
     guard table.count == liveCount else { return "\(table.count) ids for \(liveCount) live rows" }
-    guard count > 0 else { return nil }
-    guard Int(entry) < count else { return "entry point \(entry) of \(count) nodes" }
     for slot in 0..<UInt32(count) where isLive(slot) {
       guard self.slot(of: id(slot)) == slot else { return "node \(slot) is not under its id" }
+    }
+    return brokenGraph()
+  }
+
+  /// The same without the ids. Every edge is looked at once.
+  func brokenGraph() -> String? {
+    guard count > 0 else { return nil }
+    guard Int(entry) < count else { return "entry point \(entry) of \(count) nodes" }
+    var check = EdgeCheck(count: count, unused: free + limbo.flatMap(\.slots))
+    for slot in 0..<UInt32(count) where isLive(slot) {
       for layer in 0...level(slot) {
-        if let broken = brokenEdges(slot, layer) { return broken }
+        if let broken = brokenEdges(slot, layer, &check) {
+          return "node \(slot), layer \(layer): \(broken)"
+        }
       }
     }
     return nil
   }
 
-  func neighbours(_ slot: UInt32, _ layer: Int) -> [UInt32] {
-    let words = layer == 0 ? 2 * options.m : options.m
+  func neighbours(_ slot: UInt32, _ layer: Int) -> [UInt32] { Array(words(slot, layer)) }
+
+  /// The places of a list, used or not.
+  private func words(_ slot: UInt32, _ layer: Int) -> UnsafeBufferPointer<UInt32> {
+    let count = layer == 0 ? 2 * options.m : options.m
     let start =
       layer == 0
-      ? view.pointee.edges + Int(slot) * words
+      ? view.pointee.edges + Int(slot) * count
       : view.pointee.upper_edges
-        + (Int(view.pointee.upper_starts[Int(slot)]) + layer - 1) * words
-    return Array(UnsafeBufferPointer(start: start, count: words))
+        + (Int(view.pointee.upper_starts[Int(slot)]) + layer - 1) * count
+    return UnsafeBufferPointer(start: start, count: count)
   }
 
-  private func brokenEdges(_ slot: UInt32, _ layer: Int) -> String? {
-    let words = neighbours(slot, layer)
-    let set = words.prefix { $0 != Self.noEdge }
-    let place = "node \(slot), layer \(layer)"
-    let unused = Set(free).union(limbo.flatMap(\.slots))
-    for target in set {
-      guard Int(target) < count else { return "\(place): edge to \(target) of \(count) nodes" }
-      guard target != slot else { return "\(place): edge to itself" }
-      guard level(target) >= layer else { return "\(place): edge above its target" }
-      guard !unused.contains(target) else { return "\(place): edge to a slot that is free" }
-    }
-    guard Set(set).count == set.count else { return "\(place): the same edge twice" }
-    guard words.dropFirst(set.count).allSatisfy({ $0 == Self.noEdge }) else {
-      return "\(place): an edge after the end"
+  private func brokenEdges(_ slot: UInt32, _ layer: Int, _ check: inout EdgeCheck) -> String? {
+    var hasEnded = false
+    check.beginList()
+    for target in words(slot, layer) {
+      if target == Self.noEdge {
+        hasEnded = true
+        continue
+      }
+      guard !hasEnded else { return "an edge after the end" }
+      guard Int(target) < count else { return "edge to \(target) of \(count) nodes" }
+      guard target != slot else { return "edge to itself" }
+      guard level(target) >= layer else { return "edge above its target" }
+      switch check.meet(target) {
+      case .first: break
+      case .again: return "the same edge twice"
+      case .unused: return "edge to a slot that is free"
+      }
     }
     return nil
+  }
+}
+
+/// Which targets the list that is being looked at has had.
+private struct EdgeCheck {
+  enum Meeting { case first, again, unused }
+
+  /// The number of the last list that had the target; `unused` for one that none may have.
+  private var lists: [UInt64]
+  private var list: UInt64 = 0
+  private static let unused = UInt64.max
+
+  init(count: Int, unused: [UInt32]) {
+    lists = [UInt64](repeating: 0, count: count)
+    for slot in unused { lists[Int(slot)] = Self.unused }
+  }
+
+  mutating func beginList() { list += 1 }
+
+  mutating func meet(_ target: UInt32) -> Meeting {
+    let last = lists[Int(target)]
+    if last == Self.unused { return .unused }
+    lists[Int(target)] = list
+    return last == list ? .again : .first
   }
 }

@@ -37,7 +37,7 @@ extension GraphStore {
     free.reverse()
     noteRemoved()
     guard count == 0 || Int(entry) < count else { return "entry point \(entry) of \(count) nodes" }
-    return brokenInvariant()
+    return brokenGraph()
   }
 
   /// A distance computed from these never overflows or becomes NaN.

@@ -1,3 +1,5 @@
+import CVector
+
 /// Which rows a search may return.
 public struct SearchFilter {
   enum Kind {
@@ -38,7 +40,10 @@ public struct IDBitmap: Sendable, Hashable {
   /// The ids whose byte is not 0.
   public init(bytes: Span<UInt8>) {
     self.init(bound: bytes.count)
-    for id in bytes.indices where bytes[id] != 0 { words[id >> 6] |= 1 << UInt64(id & 63) }
+    bytes.withUnsafeBufferPointer { bytes in
+      guard let start = bytes.baseAddress else { return }
+      words.withUnsafeMutableBufferPointer { cvx_pack_bytes(start, bytes.count, $0.baseAddress!) }
+    }
   }
 
   public init(_ ids: some Sequence<UInt64>, bound: Int) {

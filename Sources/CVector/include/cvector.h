@@ -35,6 +35,10 @@ float cvector_l2_f32_at(int level, const float *a, const float *b, size_t count)
 /// CRC-32C (Castagnoli) of `length` bytes, continuing from `seed` (0 to begin).
 uint32_t cvector_crc32c(uint32_t seed, const void *data, size_t length);
 
+/// Sets bit i of `words` for each byte i that is not 0, and clears the others up to the end of the
+/// last word.
+void cvx_pack_bytes(const uint8_t *bytes, size_t count, uint64_t *words);
+
 /// The table version of `cvector_crc32c`: the reference of the fast path.
 uint32_t cvector_crc32c_portable(uint32_t seed, const void *data, size_t length);
 
