@@ -26,6 +26,18 @@ struct BenchedIndex: Sendable {
   /// Puts the rows `ids` of the data in; those whose number is there stay. Returns how many were
   /// added.
   func add(_ rows: RowFile, ids: [Int32], threads: Int) throws -> Int {
+    var added = 0
+    for first in stride(from: 0, to: ids.count, by: Self.rowsAtOnce) {
+      let part = ids[first..<min(first + Self.rowsAtOnce, ids.count)]
+      added += try addPart(rows, ids: Array(part), threads: threads)
+    }
+    return added
+  }
+
+  /// Rows that are read before they are added: all at once might take more memory than the index.
+  static let rowsAtOnce = 8_192
+
+  private func addPart(_ rows: RowFile, ids: [Int32], threads: Int) throws -> Int {
     let floats = try gather(rows, ids)
     let wide = ids.map { UInt64($0) }
     do throws(VectorIndexError) {

@@ -13,19 +13,20 @@ struct MixedRun: Sendable {
   }
 
   let index: VectorIndex
-  /// Rows to add, one after the other, under `ids`.
-  let rows: [Float]
-  let ids: [UInt64]
+  /// Where the rows are that are added one after the other, under their numbers. They are read a
+  /// few at a time: all of them would take more memory than the index.
+  let data: RowFile
+  let rows: Range<Int>
   let queries: [Float]
   let k: Int
   let ef: Int
 
-  func run() throws(VectorIndexError) -> Result {
+  func run() throws -> Result {
     let idle = try search { false }
     let progress = Writing()
     let thread = Thread { progress.finish(add()) }
     var busy: [Int64] = []
-    do throws(VectorIndexError) {
+    do {
       while !progress.isDone { busy += try search { progress.isDone } }
     } catch {
       thread.join()
@@ -36,15 +37,20 @@ struct MixedRun: Sendable {
     return Result(idle: idle.sorted(), busy: busy.sorted(), additions: additions.sorted())
   }
 
-  private func add() -> Swift.Result<[Int64], VectorIndexError> {
+  private func add() -> Swift.Result<[Int64], any Error> {
     let dimension = index.options.dimension
     var times: [Int64] = []
-    times.reserveCapacity(ids.count)
-    do throws(VectorIndexError) {
-      for (row, id) in ids.enumerated() {
-        let began = StopWatch.monotonic()
-        try index.add(rows.span.extracting(row * dimension..<(row + 1) * dimension), id: id)
-        times.append(StopWatch.monotonic() - began)
+    times.reserveCapacity(rows.count)
+    do {
+      for first in stride(from: rows.lowerBound, to: rows.upperBound, by: BenchedIndex.rowsAtOnce) {
+        let part = first..<min(first + BenchedIndex.rowsAtOnce, rows.upperBound)
+        let floats = try data.floats(part)
+        for row in part {
+          let at = (row - first) * dimension
+          let began = StopWatch.monotonic()
+          try index.add(floats.span.extracting(at..<at + dimension), id: UInt64(row))
+          times.append(StopWatch.monotonic() - began)
+        }
       }
       return .success(times)
     } catch { return .failure(error) }
@@ -68,16 +74,16 @@ struct MixedRun: Sendable {
 
   private final class Writing: Sendable {
     private let done = Atomic<Bool>(false)
-    private let outcome = Mutex<Swift.Result<[Int64], VectorIndexError>>(.success([]))
+    private let outcome = Mutex<Swift.Result<[Int64], any Error>>(.success([]))
 
     var isDone: Bool { done.load(ordering: .acquiring) }
 
-    func finish(_ result: Swift.Result<[Int64], VectorIndexError>) {
+    func finish(_ result: Swift.Result<[Int64], any Error>) {
       outcome.withLock { $0 = result }
       done.store(true, ordering: .releasing)
     }
 
-    func result() -> Swift.Result<[Int64], VectorIndexError> { outcome.withLock { $0 } }
+    func result() -> Swift.Result<[Int64], any Error> { outcome.withLock { $0 } }
   }
 }
 

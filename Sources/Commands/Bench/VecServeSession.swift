@@ -158,8 +158,7 @@ struct VecServeSession {
       throw VecServeError("from, to: expected a range within \(opened.data.base.count) rows")
     }
     let run = MixedRun(
-      index: index.index, rows: try opened.data.base.floats(from..<to),
-      ids: (from..<to).map { UInt64($0) }, queries: opened.queries,
+      index: index.index, data: opened.data.base, rows: from..<to, queries: opened.queries,
       k: try request.integer("k", in: Limit.k, default: 10),
       ef: try request.integer("ef", in: Limit.ef, default: 64))
     let result = try run.run()
