@@ -108,9 +108,10 @@ enum Backend {
     switch self {
     case .ring(let ring):
       return ReceiveBuffers(
-        ring: ring.pointer, count: options.receiveBuffers, pool: blocks.large)
+        ring: ring.pointer, count: options.receiveBuffers, pool: blocks.received)
     case .epoll(let epoll):
-      epoll.buffers = ReceiveBuffers(count: options.receiveBuffers, pool: blocks.large)
+      epoll.buffers = ReceiveBuffers(
+        count: min(options.receiveBuffers, Epoll.receiveBuffersMax), pool: blocks.received)
       return epoll.buffers
     }
   }

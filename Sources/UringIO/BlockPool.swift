@@ -75,7 +75,9 @@ final class BlockPool {
 
 /// The blocks of one loop, for what its sockets receive and send.
 package final class LoopBlocks {
-  /// Receive buffers, and bytes queued for sending.
+  /// Receive buffers; the same pool as `large` where they have its size.
+  let received: BlockPool
+  /// Bytes queued for sending.
   let large: BlockPool
   /// A few bytes queued for sending, as most messages are: ten thousand connections with one
   /// small message each in the queue must not hold a large block each.
@@ -84,13 +86,23 @@ package final class LoopBlocks {
   /// The size of a small block.
   package static let smallBytes = 2_048
   private static let smallSparesMax = 256
+  private static let receivedSparesMax = 16
 
-  package init(largeBytes: Int, sparesMax: Int) {
+  package init(largeBytes: Int, sparesMax: Int, receivedBytes: Int? = nil) {
     large = BlockPool(blockBytes: largeBytes, sparesMax: sparesMax)
     small = BlockPool(blockBytes: Self.smallBytes, sparesMax: Self.smallSparesMax)
+    received =
+      receivedBytes.map { BlockPool(blockBytes: $0, sparesMax: Self.receivedSparesMax) } ?? large
   }
 
+  /// From this size on received bytes are kept in their buffer; a few bytes are not worth a block.
+  var lentBytesMin: Int { received.blockBytes / 8 }
+
   /// Blocks that somebody holds: receive buffers, leases, and pieces of send queues.
-  package var held: Int { large.held + small.held }
-  package var heldBytes: Int { large.held * large.blockBytes + small.held * small.blockBytes }
+  package var held: Int { pools.reduce(0) { $0 + $1.held } }
+  package var heldBytes: Int { pools.reduce(0) { $0 + $1.held * $1.blockBytes } }
+
+  private var pools: [BlockPool] {
+    received === large ? [large, small] : [received, large, small]
+  }
 }

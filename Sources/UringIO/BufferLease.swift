@@ -1,6 +1,6 @@
 /// Keeps received bytes where the kernel put them, beyond the call that delivered them: see
 /// `EventLoop.lease`. Used and dropped on the loop's thread. While it lives, its block (of
-/// `EventLoopOptions.receiveBufferBytes`) stays allocated, so keep few, and copy what is small.
+/// `EventLoopOptions.receiveBufferBytes`, on epoll `readinessBufferBytes`) stays allocated, so keep few, and copy what is small.
 package struct BufferLease: ~Copyable {
   package let bytes: UnsafeRawBufferPointer
   private let block: Block
@@ -13,7 +13,7 @@ package struct BufferLease: ~Copyable {
     block.hold()
   }
 
-  deinit { blocks.large.release(block) }
+  deinit { blocks.received.release(block) }
 }
 
 extension EventLoop {

@@ -20,7 +20,9 @@ final class Epoll {
   private var waiting: ContiguousArray<Waiting> = []
   /// Descriptors whose interest the kernel does not know yet.
   private var changed: ContiguousArray<Int32> = []
-  private var ready = UnsafeMutableBufferPointer<kfm_ready>.allocate(capacity: readyMax)
+  /// Descriptors that became ready in this turn, `readyCount` of them.
+  private let ready = UnsafeMutableBufferPointer<kfm_ready>.allocate(capacity: readyMax)
+  private var readyCount = 0
   /// What has completed; `acting` is what the loop acts on now, so that an operation which
   /// completes at once waits for the next turn like any other.
   private var completed: ContiguousArray<kfm_completion> = []
@@ -30,8 +32,6 @@ final class Epoll {
   /// Connects to a unix socket whose backlog is full: the kernel does not say when to try again.
   private var blockedConnects: ContiguousArray<(request: Request, id: OperationID)> = []
   private var hasSkippedWait = false
-  /// Receive buffers filled in this turn.
-  private var takenNow = 0
   /// Operations in the hands of the file threads.
   private var filesInFlight = 0
 
@@ -51,12 +51,13 @@ final class Epoll {
     var progress = 0
   }
 
-  /// Descriptors acted on in one turn; the kernel goes round among those that are ready.
-  private static let readyMax = 256
-  /// Buffers one connection fills, and connections one listener accepts, before it is the turn of
-  /// the others.
-  private static let buffersPerTurn = 4
+  /// Descriptors acted on in one turn; the kernel goes round among those that are ready. With a
+  /// full buffer of each, a turn stays a matter of a few milliseconds.
+  private static let readyMax = 64
+  /// Connections one listener accepts before it is the turn of the others.
   private static let acceptsPerTurn = 16
+  /// Filled one at a time, and acted on before the next: one is in use, others are at hand.
+  static let receiveBuffersMax = 4
   private static let connectRetryTime = Nanoseconds.milliseconds(5)
 
   init(mailbox: Mailbox, statistics: RingStatistics) throws(RingFailure) {
@@ -207,7 +208,8 @@ extension Epoll {
 // MARK: - The turn
 
 extension Epoll {
-  /// Tells the kernel what changed, waits as `Ring.enter` does, and performs what became possible.
+  /// Tells the kernel what changed and waits as `Ring.enter` does. What became possible is
+  /// performed in `forEachCompletion`.
   func enter(waiting limit: Nanoseconds?) {
     retryConnects()
     applyChanges()
@@ -227,8 +229,7 @@ extension Epoll {
     statistics.enters.add()
     let count = kfm_epoll_wait(
       descriptor, ready.baseAddress, Int32(Self.readyMax), limit?.count ?? -1)
-    takenNow = 0
-    for index in 0..<max(0, Int(count)) { perform(ready[index]) }
+    readyCount = max(0, Int(count))
     takeFiles()
   }
 
@@ -246,12 +247,36 @@ extension Epoll {
     changed.removeAll(keepingCapacity: true)
   }
 
-  /// Hands each completion to `body`, not those that come meanwhile.
+  /// Hands each completion to `body`, not those of operations that `body` asks for: first what has
+  /// completed already, then descriptor by descriptor what became possible, so that received bytes
+  /// are acted on while they are in the cache, and in buffers that are there already.
   func forEachCompletion(_ body: (kfm_completion) -> Void) {
-    swap(&completed, &acting)
+    act(from: 0, body)
+    for index in 0..<readyCount where isCurrent(ready[index]) {
+      let mark = completed.count
+      perform(ready[index])
+      act(from: mark, body)
+    }
+    readyCount = 0
+  }
+
+  private func act(from mark: Int, _ body: (kfm_completion) -> Void) {
+    guard completed.count > mark else { return }
+    if mark == 0 {
+      swap(&completed, &acting)
+    } else {
+      acting.append(contentsOf: completed[mark...])
+      completed.removeSubrange(mark...)
+    }
     for completion in acting { body(completion) }
     statistics.completions.add(acting.count)
     acting.removeAll(keepingCapacity: true)
+  }
+
+  /// Whether the event tells of what is waited for now. Callbacks of this turn may have closed the
+  /// descriptor and got its number again: what they wait for the kernel reports in the next turn.
+  private func isCurrent(_ event: kfm_ready) -> Bool {
+    Int(event.descriptor) >= watched.count || !watched[Int(event.descriptor)].isChanged
   }
 
   private func perform(_ ready: kfm_ready) {
@@ -296,48 +321,29 @@ extension Epoll {
   }
 
   private func receive(_ slot: Int, _ socket: Int32) {
-    guard let buffers else { return finish(slot, -ENOBUFS) }
-    for _ in 0..<Self.buffersPerTurn {
-      guard let index = buffers.take() else {
-        // Those taken in this turn come back while it is acted on, and the socket is still ready
-        // then; otherwise somebody keeps them, and asking again would only spin.
-        if takenNow == 0 {
-          finish(slot, -ENOBUFS)
-        } else {
-          statistics.receiveBuffersExhausted.add()
-        }
-        return
-      }
-      let space = buffers.space(index)
-      let count = recv(socket, space.baseAddress, space.count, Int32(MSG_DONTWAIT))
-      guard count > 0 else {
-        let code = count < 0 ? errno : 0
-        buffers.recycle(index)
-        if code != EAGAIN, code != EINTR { finish(slot, -code) }
-        return
-      }
-      takenNow += 1
-      complete(
-        waiting[slot].id, Int32(count),
-        UInt32(index) << CompletionFlags.bufferShift | CompletionFlags.more.rawValue
-          | CompletionFlags.hasBuffer.rawValue)
-      if count < space.count { return }
+    receive(slot, socket) { [self] count, flags in
+      complete(waiting[slot].id, count, flags | CompletionFlags.more.rawValue)
     }
   }
 
   private func receiveOnce(_ slot: Int, _ socket: Int32) {
+    receive(slot, socket) { [self] in finish(slot, $0, $1) }
+  }
+
+  /// Fills one buffer and hands the flags that name it to `done`, or ends the operation.
+  private func receive(_ slot: Int, _ socket: Int32, done: (Int32, UInt32) -> Void) {
     guard let buffers, let index = buffers.take() else { return finish(slot, -ENOBUFS) }
     let space = buffers.space(index)
     let count = recv(socket, space.baseAddress, space.count, Int32(MSG_DONTWAIT))
-    if count > 0 {
-      takenNow += 1
-      return finish(
-        slot, Int32(count),
-        UInt32(index) << CompletionFlags.bufferShift | CompletionFlags.hasBuffer.rawValue)
+    guard count > 0 else {
+      let code = count < 0 ? errno : 0
+      buffers.recycle(index)
+      if code != EAGAIN, code != EINTR { finish(slot, -code) }
+      return
     }
-    let code = count < 0 ? errno : 0
-    buffers.recycle(index)
-    if code != EAGAIN, code != EINTR { finish(slot, -code) }
+    done(
+      Int32(count),
+      UInt32(index) << CompletionFlags.bufferShift | CompletionFlags.hasBuffer.rawValue)
   }
 
   private func receive(

@@ -64,7 +64,8 @@ package final class EventLoop: TimerService {
     handle = EventLoopHandle(mailbox: try Mailbox(wakeups: statistics.wakeups))
     (backend, fallback) = try Backend.make(options, handle.mailbox, statistics)
     blocks = LoopBlocks(
-      largeBytes: options.receiveBufferBytes, sparesMax: 2 * options.receiveBuffers)
+      largeBytes: options.receiveBufferBytes, sparesMax: 2 * options.receiveBuffers,
+      receivedBytes: backend.kind == .epoll ? options.readinessBufferBytes : nil)
     receiveBuffers = backend.makeReceiveBuffers(options, blocks)
     let watch = WakeWatch(loop: self, descriptor: handle.mailbox.descriptor)
     wakeWatch = watch

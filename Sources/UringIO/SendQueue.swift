@@ -20,19 +20,20 @@ package struct SendQueue: ~Copyable {
     fileprivate var room = 0
     fileprivate var array: [UInt8] = []
     fileprivate var block: Block?
-    fileprivate var isSmall = false
+    fileprivate var source = Source.large
+
+    /// The pool its block comes from.
+    fileprivate enum Source { case small, large, received }
 
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
 
-    /// The large block its bytes lie in.
-    var largeBlock: Block? { isSmall ? nil : block }
+    /// The receive buffer its bytes lie in.
+    var receivedBlock: Block? { source == .received ? block : nil }
   }
 
   /// From this size on an array is kept, below it is copied to the others, so that they leave as
   /// one piece.
   package static let adoptedBytesMin = 4_096
-  /// From this size on received bytes are kept in their buffer; a few bytes are not worth a block.
-  package static let lentBytesMin = 4_096
 
   package init(blocks: LoopBlocks) {
     self.blocks = blocks
@@ -68,11 +69,11 @@ package struct SendQueue: ~Copyable {
     }
   }
 
-  /// Queues bytes of a block, which is held until they are sent.
+  /// Queues bytes of a receive buffer, which is held until they are sent.
   mutating func append(_ bytes: UnsafeRawBufferPointer, of block: Block) {
     guard let start = bytes.baseAddress, !bytes.isEmpty else { return }
     block.hold()
-    push(Piece(start: start, count: bytes.count, block: block))
+    push(Piece(start: start, count: bytes.count, block: block, source: .received))
   }
 
   /// The piece in front; nil when there is none.
@@ -151,7 +152,8 @@ package struct SendQueue: ~Copyable {
     let block = pool.take()
     push(
       Piece(
-        start: block.start, count: 0, room: pool.blockBytes, block: block, isSmall: isSmall))
+        start: block.start, count: 0, room: pool.blockBytes, block: block,
+        source: isSmall ? .small : .large))
   }
 
   private mutating func push(_ piece: consuming Piece) {
@@ -163,7 +165,11 @@ package struct SendQueue: ~Copyable {
 
   static func release(_ piece: Piece, _ blocks: LoopBlocks) {
     guard let block = piece.block else { return }
-    (piece.isSmall ? blocks.small : blocks.large).release(block)
+    switch piece.source {
+    case .small: blocks.small.release(block)
+    case .large: blocks.large.release(block)
+    case .received: blocks.received.release(block)
+    }
   }
 
   /// Kept for as long as the queue lives: growing is no part of the steady state.

@@ -152,7 +152,7 @@ extension Socket {
   private func deliverHeld() {
     // Out of the queue before it is handed over: the callback may close the socket.
     while wantsBytes, phase == .open, !hasFailed, let piece = held.takeFront() {
-      handOver(piece.bytes, of: piece.largeBlock)
+      handOver(piece.bytes, of: piece.receivedBlock)
       SendQueue.release(piece, loop.blocks)
     }
     guard wantsBytes, phase == .open else { return }
@@ -207,7 +207,7 @@ extension Socket {
   private func deliver(_ bytes: UnsafeRawBufferPointer, of block: Block?) {
     guard phase == .open, !hasFailed else { return }
     if wantsBytes, held.isEmpty { return handOver(bytes, of: block) }
-    if let block, bytes.count >= SendQueue.lentBytesMin {
+    if let block, bytes.count >= loop.blocks.lentBytesMin {
       held.append(bytes, of: block)
     } else {
       held.append(copying: bytes)
@@ -249,7 +249,7 @@ extension Socket {
   /// on what it was just given.
   package func send(_ bytes: UnsafeRawBufferPointer) {
     guard canSend, !bytes.isEmpty else { return }
-    guard bytes.count >= SendQueue.lentBytesMin,
+    guard bytes.count >= loop.blocks.lentBytesMin,
       let block = loop.receiveBuffers?.block(of: bytes)
     else {
       queue.append(copying: bytes)

@@ -90,6 +90,26 @@ import UringIO
       listener.close()
     }
   }
+
+  /// More than there are receive buffers, each with more waiting than one turn delivers.
+  @Test(arguments: IOKind.allCases)
+  func connectionsThatAllFloodGetEqualShares(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
+      let pairs = try (0..<96).map { _ in try SocketPair(harness.loop) }
+      var delivered = [Int](repeating: 0, count: pairs.count)
+      for (index, pair) in pairs.enumerated() {
+        pair.socket.onReceive = { delivered[index] += $0.count }
+        pair.socket.startReceiving()
+      }
+      let wanted = 64 << 20
+      while delivered.reduce(0, +) < wanted {
+        for pair in pairs { pair.offer(1 << 18) }
+        harness.loop.runOnce()
+      }
+      #expect(delivered.min()! >= wanted / pairs.count / 3, "\(delivered)")
+      for pair in pairs { pair.close() }
+    }
+  }
 }
 
 /// A connection whose other end is written to by a thread, as fast as it goes.

@@ -70,6 +70,36 @@ import UringIO
     }
   }
 
+  /// Both are ready in the same turn, and the first callback gives the other's number to a pipe
+  /// that is empty.
+  @Test(arguments: IOKind.allCases) func anEventIsNotTakenForTheNextOwnerOfTheNumber(io: IOKind)
+    throws
+  {
+    try withPipe(io) { harness, empty in
+      let pipes = [TestPipe(), TestPipe()]
+      var watches: [PollRegistration] = []
+      var calls = 0
+      for pipe in pipes {
+        watches.append(
+          harness.loop.poll(descriptor: pipe.reader, events: .readable) { _ in
+            calls += 1
+            for watch in watches { watch.cancel() }
+            for pipe in pipes { #expect(dup2(empty.reader, pipe.reader) == pipe.reader) }
+            watches = pipes.map { pipe in
+              harness.loop.poll(descriptor: pipe.reader, events: .readable) { _ in
+                Issue.record("an empty pipe is said to be readable")
+              }
+            }
+          })
+      }
+      for pipe in pipes { pipe.put(1) }
+      #expect(harness.until { calls > 0 })
+      for _ in 0..<5 { harness.loop.runOnce() }
+      #expect(calls == 1)
+      for watch in watches { watch.cancel() }
+    }
+  }
+
   @Test(arguments: IOKind.allCases) func closingTheDescriptorAfterCancelIsSafe(io: IOKind) throws {
     try LoopHarness.run(io) { harness in
       for round in 0..<100 {
