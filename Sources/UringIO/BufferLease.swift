@@ -1,6 +1,7 @@
 /// Keeps received bytes where the kernel put them, beyond the call that delivered them: see
-/// `EventLoop.lease`. Used and dropped on the loop's thread. While it lives, its block (of
-/// `EventLoopOptions.receiveBufferBytes`, on epoll `readinessBufferBytes`) stays allocated, so keep few, and copy what is small.
+/// `EventLoop.lease`. Used and dropped on the loop's thread. While it lives, its block stays
+/// allocated (of `EventLoopOptions.receiveBufferBytes`, on epoll of `readinessBufferBytes`), so
+/// keep few, and copy what is small.
 package struct BufferLease: ~Copyable {
   package let bytes: UnsafeRawBufferPointer
   private let block: Block

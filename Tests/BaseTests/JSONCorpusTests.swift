@@ -3,6 +3,7 @@
 // the folder that holds `json/test_parsing`; where it is set, a missing folder is a failure.
 import Base
 import Glibc
+import TestSupport
 import Testing
 
 @Suite(
@@ -23,10 +24,10 @@ struct JSONCorpusTests {
 
   @Test func everyFileIsDecided() throws {
     let folder = String(cString: getenv("KFM_TEST_CORPORA")) + "/json/test_parsing"
-    let names = try #require(Self.names(folder), "no folder \(folder)")
+    let names = TestFiles.names(folder).filter { $0.hasSuffix(".json") }
     var counts: [Character: Int] = [:]
     for name in names {
-      let bytes = try #require(Self.read("\(folder)/\(name)"), "\(name)")
+      let bytes = TestFiles.bytes("\(folder)/\(name)")
       let result = Result { try JSON(parsing: bytes) }
       let isTaken = (try? result.get()) != nil
       counts[name.first!, default: 0] += 1
@@ -42,30 +43,5 @@ struct JSONCorpusTests {
       }
     }
     #expect(counts == ["y": 95, "n": 188, "i": 35])
-  }
-
-  static func names(_ folder: String) -> [String]? {
-    guard let stream = opendir(folder) else { return nil }
-    defer { closedir(stream) }
-    var names: [String] = []
-    while let entry = readdir(stream) {
-      let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-        String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-      }
-      if name.hasSuffix(".json") { names.append(name) }
-    }
-    return names.sorted()
-  }
-
-  static func read(_ path: String) -> [UInt8]? {
-    guard let file = fopen(path, "r") else { return nil }
-    defer { fclose(file) }
-    var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 65_536)
-    while true {
-      let count = fread(&buffer, 1, buffer.count, file)
-      if count == 0 { return bytes }
-      bytes += buffer[..<count]
-    }
   }
 }

@@ -5,6 +5,7 @@
 import Base
 import Events
 import Glibc
+import TestSupport
 import Testing
 
 @Suite struct EnvelopeValidationTests {
@@ -182,10 +183,10 @@ struct EnvelopeCorpusTests {
 
   @Test func everyBodyIsJudgedAsPayloadAndAlone() throws {
     let folder = String(cString: getenv("KFM_TEST_CORPORA")) + "/json/test_parsing"
-    let names = try #require(Self.names(folder), "no folder \(folder)")
+    let names = TestFiles.names(folder).filter { $0.hasSuffix(".json") }
     var counts: [Character: Int] = [:]
     for name in names {
-      let body = try #require(Self.read("\(folder)/\(name)"), "\(name)")
+      let body = TestFiles.bytes("\(folder)/\(name)")
       counts[name.first!, default: 0] += 1
       let isTaken = name.first == "y" || Self.taken.contains(name)
       #expect(body.withUnsafeBytes { JSONText.isValid($0) } == isTaken, "\(name)")
@@ -206,30 +207,5 @@ struct EnvelopeCorpusTests {
     ].map { Array($0.utf8) }
     members.insert(Array("\"payload\":".utf8) + payload, at: place)
     return Array("{".utf8) + members.joined(separator: Array(",".utf8)) + Array("}".utf8)
-  }
-
-  static func names(_ folder: String) -> [String]? {
-    guard let stream = opendir(folder) else { return nil }
-    defer { closedir(stream) }
-    var names: [String] = []
-    while let entry = readdir(stream) {
-      let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-        String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-      }
-      if name.hasSuffix(".json") { names.append(name) }
-    }
-    return names.sorted()
-  }
-
-  static func read(_ path: String) -> [UInt8]? {
-    guard let file = fopen(path, "r") else { return nil }
-    defer { fclose(file) }
-    var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 65_536)
-    while true {
-      let count = fread(&buffer, 1, buffer.count, file)
-      if count == 0 { return bytes }
-      bytes += buffer[..<count]
-    }
   }
 }

@@ -1,11 +1,12 @@
 import MemoryService
+import TestSupport
 import Testing
 
 // Contract: `auto` takes the static weights where they are, in either layout, and the hash
 // embedder else; `static` insists; other names are not known here.
 
 @Suite struct EmbedderSourceTests {
-  private let directory = TemporaryDirectory()
+  private let directory = TemporaryDirectory("memory")
 
   @Test func settings() {
     for (setting, choice): (String, EmbedderSource.Choice) in [
@@ -20,7 +21,7 @@ import Testing
     let source = EmbedderSource(
       choice: .automatic, modelDirectories: ["/nonexistent", directory.path])
     #expect(try source.open().id == "hash-1")
-    TemporaryDirectory.makeDirectory(directory.file("wordllama"))
+    directory.makeDirectory("wordllama")
     directory.write(TinyModel.weights(), "wordllama/l2_supercat_256.safetensors")
     #expect(try source.open().id == "hash-1")
     directory.write(TinyModel.tokenizer(), "wordllama/l2_supercat_tokenizer_config.json")

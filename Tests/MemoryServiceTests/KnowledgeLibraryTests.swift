@@ -2,6 +2,7 @@ import Events
 import Glibc
 import MemoryService
 import Synchronization
+import TestSupport
 import Testing
 
 // Contract (SEMANTICS D31): an index is built once and then loaded without reading a document; one
@@ -9,7 +10,7 @@ import Testing
 // leaves behind never hides a good index. Cannot disprove: what a disk does after fsync.
 
 @Suite struct KnowledgeLibraryTests {
-  private let directory = TemporaryDirectory()
+  private let directory = TemporaryDirectory("memory")
 
   private func library(_ name: String = "index") -> KnowledgeLibrary {
     KnowledgeLibrary(
@@ -34,7 +35,7 @@ import Testing
     #expect(loaded.origin == .loaded)
     #expect(loaded.chunks == built.chunks)
     #expect(try answer(loaded) == answer(built))
-    #expect(TemporaryDirectory.names(directory.file("a/b")).count == 1)
+    #expect(TestFiles.names(directory.file("a/b")).count == 1)
   }
 
   @Test func anotherCutOrPackIsAnotherIndex() throws {
@@ -42,10 +43,10 @@ import Testing
     let first = try library.open(SampleKnowledge.source())
     #expect(try library.open(SampleKnowledge.source(chunkTokens: 40)).origin == .built)
     #expect(try library.open(SampleKnowledge.source("d2")).origin == .built)
-    #expect(TemporaryDirectory.names(directory.file("index")).count == 3)
+    #expect(TestFiles.names(directory.file("index")).count == 3)
     #expect(first.name.directoryName.hasPrefix("d1-"))
     #expect(library.prune(keeping: ["d1"]) == 1)
-    #expect(TemporaryDirectory.names(directory.file("index")).count == 2)
+    #expect(TestFiles.names(directory.file("index")).count == 2)
     #expect(try library.open(SampleKnowledge.source()).origin == .loaded)
   }
 
@@ -59,14 +60,14 @@ import Testing
       directory.file("\(name)/\(first.name.directoryName)/vectors.hnsw")
     }
     #expect(second.chunks == first.chunks)
-    #expect(TemporaryDirectory.bytes(path("a")) == TemporaryDirectory.bytes(path("b")))
+    #expect(TestFiles.bytes(path("a")) == TestFiles.bytes(path("b")))
   }
 
   @Test(arguments: ["manifest.json", "chunks.bin", "vectors.hnsw"])
   func damageIsBuiltAnew(_ name: String) throws {
     let built = try library().open(SampleKnowledge.source())
     let file = "index/\(built.name.directoryName)/\(name)"
-    let good = TemporaryDirectory.bytes(directory.file(file))
+    let good = TestFiles.bytes(directory.file(file))
     let bad: [[UInt8]] = [
       [], Array(good.dropLast()), good + [0],
       good.enumerated().map { $0.offset == good.count / 2 ? $0.element ^ 0x10 : $0.element },
@@ -79,12 +80,12 @@ import Testing
         continue
       }
       #expect(try answer(again) == answer(built))
-      #expect(TemporaryDirectory.bytes(directory.file(file)) == good)
+      #expect(TestFiles.bytes(directory.file(file)) == good)
     }
     unlink(directory.file(file))
     _ = try library().open(SampleKnowledge.source())
-    #expect(TemporaryDirectory.bytes(directory.file(file)) == good)
-    #expect(TemporaryDirectory.names(directory.file("index")).count == 1)
+    #expect(TestFiles.bytes(directory.file(file)) == good)
+    #expect(TestFiles.names(directory.file("index")).count == 1)
   }
 
   /// A crash while an index was written leaves a directory aside.
@@ -101,7 +102,7 @@ import Testing
     mkdir(directory.file(aside), 0o755)
     #expect(library().prune(keeping: ["d1"]) == 1)
     #expect(
-      TemporaryDirectory.names(directory.file("index")) == [
+      TestFiles.names(directory.file("index")) == [
         built.name.directoryName, "not-ours",
       ])
   }

@@ -1,6 +1,7 @@
 import Base
 import Events
 import MemoryService
+import TestSupport
 import Testing
 
 // Contract: every question is answered once, on the loop, after `retrieve` has returned, and never
@@ -26,7 +27,7 @@ import Testing
     }
   }
 
-  private let directory = TemporaryDirectory()
+  private let directory = TemporaryDirectory("memory")
   private let loop = Loop()
   private let answers = Answers()
 

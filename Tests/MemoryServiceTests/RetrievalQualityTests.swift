@@ -1,5 +1,6 @@
 import Events
 import MemoryService
+import TestSupport
 import Testing
 
 // Contract: of ten small documents the one that answers comes first, for at least nine questions
@@ -7,7 +8,7 @@ import Testing
 // below the minimum score is left out, and the score is a cosine.
 
 @Suite struct RetrievalQualityTests {
-  private let directory = TemporaryDirectory()
+  private let directory = TemporaryDirectory("memory")
 
   private func hits(_ source: EmbedderSource) throws -> Int {
     let library = KnowledgeLibrary(directory: directory.path, embedder: source)

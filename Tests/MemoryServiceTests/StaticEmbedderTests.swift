@@ -1,6 +1,7 @@
 import Base
 import Glibc
 import MemoryService
+import TestSupport
 import Testing
 
 // Contract: the vector is the mean of the tokens' rows; `embed` scales it to length 1; broken
@@ -9,7 +10,7 @@ import Testing
 // tests are skipped and say so.
 
 @Suite struct StaticEmbedderTests {
-  private let directory = TemporaryDirectory()
+  private let directory = TemporaryDirectory("memory")
 
   private func tiny(weights: [UInt8] = TinyModel.weights()) throws -> StaticEmbedder {
     try StaticEmbedder(

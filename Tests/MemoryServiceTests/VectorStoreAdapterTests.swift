@@ -1,4 +1,5 @@
 import MemoryService
+import TestSupport
 import Testing
 
 // Contract: chunks come back by number with their cosine; zero vectors are left out, not refused;
@@ -6,7 +7,7 @@ import Testing
 
 @Suite struct VectorStoreAdapterTests {
   @Test func nearestWithCosine() throws {
-    let directory = TemporaryDirectory()
+    let directory = TemporaryDirectory("memory")
     let store = try VectorStoreAdapter(dimension: 2)
     try store.add([3, 4], chunk: 0)
     try store.add([0, 0], chunk: 1)

@@ -158,29 +158,3 @@ enum Chunks {
     role + words.map { text($0) }.joined() + stop + usage + done
   }
 }
-
-extension LoopHarness {
-  /// As `until`, for what changes outside the loop and wakes nobody: looks again every few
-  /// milliseconds.
-  func untilSeen(_ condition: () -> Bool) -> Bool {
-    let ticker = Ticker(loop)
-    defer { ticker.cancel() }
-    return until(condition)
-  }
-
-  private final class Ticker: Cancellable {
-    private let loop: EventLoop
-    private var timer: (any Cancellable)?
-
-    init(_ loop: EventLoop) {
-      self.loop = loop
-      tick()
-    }
-
-    func cancel() { timer?.cancel() }
-
-    private func tick() {
-      timer = loop.schedule(after: .milliseconds(5)) { [weak self] in self?.tick() }
-    }
-  }
-}

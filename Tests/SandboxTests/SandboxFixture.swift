@@ -96,29 +96,3 @@ extension ToolCallResult {
   var output: String? { if case .output(let text) = outcome { text } else { nil } }
   var failure: String? { if case .failed(let text) = outcome { text } else { nil } }
 }
-
-extension LoopHarness {
-  /// As `until`, for what changes outside the loop and wakes nobody: looks again every few
-  /// milliseconds.
-  func untilSeen(_ condition: () -> Bool) -> Bool {
-    let ticker = Ticker(loop)
-    defer { ticker.cancel() }
-    return until(condition)
-  }
-
-  private final class Ticker: Cancellable {
-    private let loop: EventLoop
-    private var timer: (any Cancellable)?
-
-    init(_ loop: EventLoop) {
-      self.loop = loop
-      tick()
-    }
-
-    func cancel() { timer?.cancel() }
-
-    private func tick() {
-      timer = loop.schedule(after: .milliseconds(5)) { [weak self] in self?.tick() }
-    }
-  }
-}

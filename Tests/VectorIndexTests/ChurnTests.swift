@@ -1,4 +1,5 @@
 import Base
+import TestSupport
 import Testing
 import VectorIndex
 
@@ -7,7 +8,7 @@ import VectorIndex
 // others read; scalars of every kind are the same rows. Cannot disprove: speed.
 
 @Suite struct ChurnTests {
-  private let directory = TemporaryDirectory()
+  private let directory = TemporaryDirectory("vector")
   private static let dimension = 32
 
   private static func flat(_ rows: [[Float]]) -> [Float] { rows.flatMap { $0 } }

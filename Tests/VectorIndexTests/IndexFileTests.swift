@@ -1,6 +1,7 @@
 import Base
 import CVector
 import Glibc
+import TestSupport
 import Testing
 import VectorIndex
 
@@ -10,7 +11,7 @@ import VectorIndex
 // the old file. Cannot disprove: what a disk does after fsync.
 
 @Suite struct IndexFileTests {
-  private let directory = TemporaryDirectory()
+  private let directory = TemporaryDirectory("vector")
 
   private func sample(rows: Int, dimension: Int = 5) throws -> VectorIndex {
     let index = try VectorSets.index(

@@ -1,5 +1,6 @@
 import Base
 import Glibc
+import TestSupport
 import Testing
 import VectorIndex
 
@@ -10,7 +11,7 @@ import VectorIndex
 // Not shown here: what a disk keeps of what was flushed.
 
 @Suite struct JournaledIndexTests {
-  private let directory = TemporaryDirectory()
+  private let directory = TemporaryDirectory("vector")
   private let options = VectorIndex.Options(
     dimension: 4, metric: .l2, m: 4, efConstruction: 20)
 

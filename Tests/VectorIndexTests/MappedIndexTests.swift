@@ -1,5 +1,6 @@
 import Base
 import Glibc
+import TestSupport
 import Testing
 import VectorIndex
 
@@ -9,7 +10,7 @@ import VectorIndex
 // Not shown here: how long opening takes (the benchmark), and files cut short under the mapping.
 
 @Suite struct MappedIndexTests {
-  private let directory = TemporaryDirectory()
+  private let directory = TemporaryDirectory("vector")
 
   private func sample(_ rows: Int) throws -> VectorIndex {
     let index = try VectorSets.index(

@@ -3,11 +3,12 @@
 // Not shown here: texts of a real language; the words have their frequencies only.
 import Base
 import Foundation
+import TestSupport
 import Testing
 import VectorIndex
 
 @Suite struct TextIndexJudgeTests {
-  private let directory = TemporaryDirectory()
+  private let directory = TemporaryDirectory("vector")
 
   /// Reads the documents, queries and judgements; prints the mean nDCG@10.
   private static let judge = """

@@ -1,5 +1,6 @@
 import Base
 import Glibc
+import TestSupport
 import Testing
 import VectorIndex
 
@@ -8,7 +9,7 @@ import VectorIndex
 // error; fusion prefers what several rankings name.
 
 @Suite struct TextIndexTests {
-  private let directory = TemporaryDirectory()
+  private let directory = TemporaryDirectory("vector")
 
   /// Words with the frequencies of a language: few common, many rare.
   private func texts(_ count: Int, seed: UInt64) -> [[String]] {
