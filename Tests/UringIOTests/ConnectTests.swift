@@ -9,10 +9,8 @@ import UringIO
 @Suite struct ConnectTests {
   @Test(arguments: IOKind.allCases) func aRefusedConnectionSaysSo(io: IOKind) throws {
     try LoopHarness.run(io) { harness in
-      let listener = try harness.loop.listen(on: .ipv4(host: "127.0.0.1", port: 0)) { _ in }
-      let address = listener.address
-      listener.close()
-      #expect(harness.until { fcntl(listener.descriptor, F_GETFD) < 0 })
+      let taken = TakenPort()
+      let address = SocketAddress.ipv4(host: "127.0.0.1", port: taken.port)
       let failure = try #require(harness.failure(of: address))
       #expect(failure.isConnectionRefused)
       #expect(failure.description == "connect \(address): Connection refused")

@@ -147,6 +147,29 @@ final class SocketPair {
   }
 }
 
+/// A port of 127.0.0.1 that nobody listens on, nor can while this lives.
+final class TakenPort {
+  let port: UInt16
+  private let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+
+  init() {
+    var raw = sockaddr_in()
+    raw.sin_family = sa_family_t(AF_INET)
+    raw.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let descriptor = descriptor
+    let result = withUnsafeMutablePointer(to: &raw) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(descriptor, $0, length) + getsockname(descriptor, $0, &length)
+      }
+    }
+    #expect(result == 0)
+    port = UInt16(bigEndian: raw.sin_port)
+  }
+
+  deinit { close(descriptor) }
+}
+
 /// A connection made by a blocking call, as the descriptor of the client.
 func connectBlocking(to address: SocketAddress) -> Int32 {
   var raw = sockaddr_in()
