@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -142,6 +143,11 @@ int kfm_fallocate(int descriptor, uint64_t size) {
   do result = fallocate(descriptor, 0, 0, (off_t)size);
   while (result != 0 && errno == EINTR);
   return result;
+}
+
+uint64_t kfm_file_system(int descriptor) {
+  struct statfs system;
+  return fstatfs(descriptor, &system) == 0 ? (uint64_t)system.f_type : 0;
 }
 
 int kfm_o_direct(void) { return O_DIRECT; }

@@ -14,6 +14,16 @@ package struct LogLimits: Sendable, Hashable {
   /// A sync is asked for when something has been unsynced for this long: half of the second that is
   /// promised, the rest is for the sync.
   package static let unsyncedTimeMax = Nanoseconds.milliseconds(500)
+  /// A group of `replicated` records up to this is stored in the journal's mapped pages, larger ones
+  /// are written.
+  package static let storedBytesMax = 64 << 10
+  /// Pages of the journal that are made ready ahead, in one piece; there are two at most, while
+  /// there are such groups, and none otherwise. What a sync finds unused it writes in vain.
+  package static let windowBytesMin = 64 << 10
+  package static let windowBytesMax = 1 << 20
+  /// Pages made ready so long ago are not stored to: the kernel writes back by itself what has
+  /// waited for 30 s (`vm.dirty_expire_centisecs`).
+  package static let windowTimeMax = Nanoseconds.seconds(5)
   /// Read buffers: one read of this size per poll from disk, and so many kept for the next.
   package static let readBytes = 256 << 10
   package static let readBuffersKept = 8

@@ -6,6 +6,8 @@ package final class LogMetrics: Sendable {
   /// Commit groups made durable; each took one fdatasync.
   package let commits = Counter()
   package let records = Counter()
+  /// Those of them that were stored in the journal's mapped pages.
+  package let storedCommits = Counter()
   /// Bytes written to the journal, padding included.
   package let journalBytes = Counter()
   /// Batches written straight to their segments, and their bytes, padding included.

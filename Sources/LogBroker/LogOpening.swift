@@ -94,8 +94,11 @@ struct LogOpening {
 
   /// A journal is written once in full, so that a commit's sync has no allocation to make durable
   /// with it. That is durable with the first commit and not before: a fresh log opens at once.
+  ///
+  /// In small steps: the kernel keeps what is written at once as one piece of its cache, and writes
+  /// the whole of that wherever pages of it were stored to (`FileWindow`).
   private func fill(_ file: any StorageFile, from: Int, to size: Int) throws(StorageFailure) {
-    let zeros = AlignedBuffer(capacity: min(1 << 20, size))
+    let zeros = AlignedBuffer(capacity: min(LogLimits.windowBytesMin, size))
     zeros.bytes.initializeMemory(as: UInt8.self, repeating: 0)
     for offset in stride(from: from, to: size, by: zeros.bytes.count) {
       let count = min(zeros.bytes.count, size - offset)

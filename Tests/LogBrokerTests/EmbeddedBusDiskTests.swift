@@ -105,6 +105,67 @@ import UringIO
     }
   }
 
+  /// On ext4 and XFS, by whichever kernel interface the loop uses.
+  @Test(arguments: IOKind.allCases) func smallReplicatedGroupsAreStoredInPlace(io: IOKind) throws {
+    let directory = try TemporaryDirectory()
+    let target = TopicPartition(.latency, 0)
+    let total = 600
+    try LoopHarness.run(io) { harness in
+      var options = EmbeddedBusOptions(
+        storage: RingStorage(root: directory.path, loop: harness.loop), loop: harness.loop,
+        logger: BusFixtures.logger(), dataDirectory: directory.path)
+      options.topics[.latency] = TopicSettings()
+      options.topics[.latency]?.durability = .replicated
+      let bus = try EmbeddedBus.open(options)
+      for number in 0..<total {
+        let record = BusFixtures.record(number, bytes: 100 + number % 7 * 2_000)
+        #expect(try append(bus, harness, [PartitionBatch(target, [record])]) == [UInt64(number)])
+      }
+      if try canMap(directory, harness) { #expect(bus.metrics.storedCommits.value > 100) }
+    }
+    // As after a kill: all of it is the kernel's.
+    try LoopHarness.run(io) { harness in
+      let bus = try open(directory, harness.loop)
+      #expect(bus.endOffset(of: target) == UInt64(total))
+      var next = 0
+      while next < total {
+        let page = try poll(
+          bus, harness,
+          PollRequest(target, from: .offset(UInt64(next)), countMax: 100, bytesMax: 1 << 20))
+        try #require(!page.records.isEmpty)
+        for record in page.records {
+          #expect(BusFixtures.number(record) == next)
+          #expect(record.payloadBytes.count == 100 + next % 7 * 2_000)
+          next += 1
+        }
+      }
+      close(bus, harness)
+    }
+  }
+
+  /// Whether files there can be stored to in place; where they can, it is read back.
+  private func canMap(_ directory: TemporaryDirectory, _ harness: LoopHarness) throws -> Bool {
+    let storage = RingStorage(root: directory.path, loop: harness.loop)
+    let file = try storage.openLoopFile("mapped", .create)
+    defer { file.close() }
+    let blank = [UInt8](repeating: 0, count: 4 * LogLimits.blockBytes)
+    try blank.withUnsafeBytes { try file.write(at: 0, $0) }
+    var opened: Result<any FileWindow, StorageFailure>?
+    let range = LogLimits.blockBytes..<3 * LogLimits.blockBytes
+    file.openWindow(range) { opened = $0 }
+    #expect(opened == nil, "a completion ran inside the call")
+    #expect(harness.until { opened != nil })
+    guard case .success(let window) = opened else { return false }
+    #expect(window.range == range)
+    let bytes: [UInt8] = [1, 2, 3]
+    bytes.withUnsafeBytes { window.store($0, at: range.upperBound - 3) }
+    var found = blank
+    _ = try found.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
+    #expect(Array(found[(range.upperBound - 3)...].prefix(4)) == [1, 2, 3, 0])
+    window.close()
+    return true
+  }
+
   /// Past flushes, segment rolls and several checkpoints: all of it is read back in order.
   @Test func largeLogsAreReadBackFromSegments() throws {
     let directory = try TemporaryDirectory()

@@ -49,6 +49,9 @@ int kfm_event_descriptor(void);
 /// fallocate(2) of `size` bytes from the start. Returns 0, or -1 and errno.
 int kfm_fallocate(int descriptor, uint64_t size);
 
+/// The kind of file system a file is on, as statfs(2) names it; 0 when that is not to be had.
+uint64_t kfm_file_system(int descriptor);
+
 /// O_DIRECT of open(2).
 int kfm_o_direct(void);
 

@@ -162,7 +162,20 @@ extension CommitPipeline {
       loop.enqueue { [weak self] in self?.commitPending() }
       return
     }
-    journal.commit(group.writer, at: place, isSynced: group.isSynced) { [weak self] result in
+    write(group, at: place)
+  }
+
+  private func write(_ group: Group, at place: Journal.Place) {
+    let now = loop.clock.monotonic()
+    if !group.isSynced, journal.store(group.writer, at: place, now: now) {
+      metrics.storedCommits.add()
+      committed(group, isFirst: false, .success(()))
+      // One group a turn; and without another turn what the completions appended would wait.
+      if !pending.isEmpty { loop.enqueue {} }
+      return
+    }
+    journal.commit(group.writer, at: place, isSynced: group.isSynced, now: now) {
+      [weak self] result in
       self?.committed(group, isFirst: place.isFirst, result)
     }
   }
@@ -406,7 +419,7 @@ extension CommitPipeline {
   /// Commits wait for it.
   private func syncJournal() {
     isCommitting = true
-    journal.sync { [weak self] result in
+    journal.sync(now: loop.clock.monotonic) { [weak self] result in
       guard let self else { return }
       isCommitting = false
       if case .failure(let failure) = result { handle(failure, log: nil, ofCheckpoint: false) }

@@ -1,8 +1,10 @@
+import Base
 import Iggy
 
 /// The write-ahead journal of one loop: two files that take turns. Every commit group is one
 /// contiguous write and, unless it holds `replicated` records only, one fdatasync; one is in flight
-/// at a time. A group says whether the one before it was durable when it was written, so that it is
+/// at a time. A small group of such records is stored in mapped pages where they are ready: there it
+/// is the kernel's at once, as after a write. A group says whether the one before it was durable when it was written, so that it is
 /// known which groups a power loss can have taken.
 final class Journal {
   static func path(_ index: Int) -> String { "log/journal-0-\(index == 0 ? "a" : "b").wal" }
@@ -38,6 +40,7 @@ final class Journal {
 
   private let files: [any LoopFile]
   private let capacity: [Int]
+  private let windows: JournalWindows
   private(set) var state: State
   /// Bytes of groups that were written and not synced, all in the active file.
   private(set) var unsyncedBytes = 0
@@ -48,6 +51,7 @@ final class Journal {
   init(files: [any LoopFile], capacity: [Int], state: State, released: UInt64) {
     self.files = files
     self.capacity = capacity
+    windows = JournalWindows(files: files, capacity: capacity)
     self.state = state
     self.released = released
   }
@@ -71,9 +75,20 @@ final class Journal {
       generation: state.newestGeneration + 1)
   }
 
+  /// Stores a group that needs no sync and is not the first of its file in pages that are ready;
+  /// false where there are none.
+  func store(_ writer: GroupWriter, at place: Place, now: Nanoseconds) -> Bool {
+    let bytes = UnsafeRawBufferPointer(
+      writer.buffer.bytes.slice(LogLimits.blockBytes..<writer.end))
+    guard !place.isFirst, windows.store(bytes, in: place.file, at: place.position, now: now)
+    else { return false }
+    advance(writer, place, bytes.count, isSynced: false)
+    return true
+  }
+
   /// Writes the group that stands in `writer`, and makes it durable where that `isSynced`.
   func commit(
-    _ writer: GroupWriter, at place: Place, isSynced: Bool,
+    _ writer: GroupWriter, at place: Place, isSynced: Bool, now: Nanoseconds,
     completion: @escaping (Result<Void, CommitFailure>) -> Void
   ) {
     precondition(!place.isFirst || unsyncedBytes == 0, "the file before has to be synced first")
@@ -86,34 +101,47 @@ final class Journal {
     let bytes = writer.buffer.bytes.slice((place.isFirst ? 0 : block)..<writer.end)
     let file = files[place.file]
     let finish = { [self] (result: Result<Void, CommitFailure>) in
-      if case .success = result {
-        unsyncedBytes = isSynced ? 0 : unsyncedBytes + bytes.count
-        state.active = place.file
-        state.generations[place.file] = place.generation
-        state.newestGeneration = max(state.newestGeneration, place.generation)
-        state.position = place.position + bytes.count
-        state.nextGroup += 1
-        state.previous = writer.previous
-      }
+      if case .success = result { advance(writer, place, bytes.count, isSynced: isSynced) }
       completion(result)
     }
     if isSynced {
+      windows.beginSync(withGroup: true)
       file.writeAndSync(
         at: place.position, UnsafeRawBufferPointer(bytes), completion: finish)
     } else {
+      windows.miss(place.position..<place.position + bytes.count, in: place.file, now: now)
       file.write(at: place.position, UnsafeRawBufferPointer(bytes)) {
         finish($0.mapError { .write($0) })
       }
     }
   }
 
+  private func advance(_ writer: GroupWriter, _ place: Place, _ count: Int, isSynced: Bool) {
+    unsyncedBytes = isSynced ? 0 : unsyncedBytes + count
+    state.active = place.file
+    state.generations[place.file] = place.generation
+    state.newestGeneration = max(state.newestGeneration, place.generation)
+    state.position = place.position + count
+    state.nextGroup += 1
+    state.previous = writer.previous
+  }
+
   /// Makes what was written without a sync durable.
-  func sync(completion: @escaping (Result<Void, CommitFailure>) -> Void) {
+  func sync(
+    now: @escaping () -> Nanoseconds, completion: @escaping (Result<Void, CommitFailure>) -> Void
+  ) {
+    windows.beginSync(withGroup: false)
     files[state.active].sync { [self] result in
-      if case .success = result { unsyncedBytes = 0 }
+      if case .success = result {
+        unsyncedBytes = 0
+        windows.endSync(now: now())
+      }
       completion(result.mapError { .sync($0) })
     }
   }
 
-  func close() { for file in files { file.close() } }
+  func close() {
+    windows.close()
+    for file in files { file.close() }
+  }
 }

@@ -158,6 +158,10 @@ final class PackedLoopFile: LoopFile {
   func allocate(_ size: Int, completion: @escaping (Result<Void, StorageFailure>) -> Void) {
     completion(.failure(PackedFile.refusal))
   }
+
+  func openWindow(
+    _ range: Range<Int>, completion: @escaping (Result<any FileWindow, StorageFailure>) -> Void
+  ) { completion(.failure(PackedFile.refusal)) }
 }
 
 extension Storage {

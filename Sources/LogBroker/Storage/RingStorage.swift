@@ -14,8 +14,10 @@ package final class RingStorage: LoopStorage {
   private let changes: BlockingCalls
   /// Files that are there are opened beside them, so that no poll waits behind a sync.
   private let looks: BlockingCalls
-  /// What takes long whatever the disk; made with the first.
-  private lazy var works = BlockingCalls(loop)
+  /// What takes long whatever the disk; without a thread until the first does.
+  private let works: BlockingCalls
+  /// What makes pages ready for stores; without a thread until the first does.
+  private let windows: BlockingCalls
   /// Syncs that were asked of the kernel while the log runs, of files and directories.
   package let syncs = Counter()
 
@@ -25,6 +27,8 @@ package final class RingStorage: LoopStorage {
     self.loop = loop
     changes = BlockingCalls(loop)
     looks = BlockingCalls(loop)
+    works = BlockingCalls(loop, isStarted: false)
+    windows = BlockingCalls(loop, isStarted: false)
   }
 
   package func open(_ path: String, _ access: StorageAccess) throws(StorageFailure)
@@ -60,7 +64,7 @@ package final class RingStorage: LoopStorage {
   { file(try disk.openDescriptor(path, access), path) }
 
   private func file(_ descriptor: Int32, _ path: String) -> RingFile {
-    RingFile(loop.file(adopting: descriptor, path: path), path, syncs, changes)
+    RingFile(loop.file(adopting: descriptor, path: path), path, syncs, changes, windows)
   }
 
   package func openFile(
@@ -119,16 +123,16 @@ extension RingStorage {
 }
 
 /// A thread that makes system calls which block, one after the other.
-private final class BlockingCalls {
+final class BlockingCalls {
   private let loop: EventLoop
-  private let side: SideThreads
+  private lazy var side = SideThreads(threads: 1, queueMax: Self.queueMax)
 
   /// More than the log ever has under way at once.
   private static let queueMax = 1 << 17
 
-  init(_ loop: EventLoop) {
+  init(_ loop: EventLoop, isStarted: Bool = true) {
     self.loop = loop
-    side = SideThreads(threads: 1, queueMax: Self.queueMax)
+    if isStarted { _ = side }
   }
 
   func run<Value: Sendable>(
@@ -162,8 +166,14 @@ private final class RingFile: LoopFile {
   private let path: String
   private let syncs: Counter
   private let changes: BlockingCalls
+  private let windows: BlockingCalls
+  private lazy var windowed = WindowedFile(sharing: file.descriptor, path)
 
-  init(_ file: File, _ path: String, _ syncs: Counter, _ changes: BlockingCalls) {
+  init(
+    _ file: File, _ path: String, _ syncs: Counter, _ changes: BlockingCalls,
+    _ windows: BlockingCalls
+  ) {
+    self.windows = windows
     self.changes = changes
     self.file = file
     self.path = path
@@ -188,6 +198,15 @@ private final class RingFile: LoopFile {
 
   func map(_ length: Int) -> MappedFile? {
     MappedFile(descriptor: file.descriptor, length: length)
+  }
+
+  func openWindow(
+    _ range: Range<Int>, completion: @escaping (Result<any FileWindow, StorageFailure>) -> Void
+  ) {
+    windows.run({ [windowed] () throws(StorageFailure) in try windowed.map(range) }) {
+      [windows] result in
+      completion(result.map { MappedWindow($0, windows) })
+    }
   }
 
   func read(

@@ -72,10 +72,27 @@ package protocol LoopFile: StorageFile {
   func allocate(_ size: Int, completion: @escaping (Result<Void, StorageFailure>) -> Void)
   /// The file's content from its start, to be read in place; nil where that is not to be had.
   func map(_ length: Int) -> MappedFile?
+  /// Makes blocks that have room on the disk already ready to be stored to in place; nil where that
+  /// is not to be had.
+  func openWindow(
+    _ range: Range<Int>, completion: @escaping (Result<any FileWindow, StorageFailure>) -> Void)
 }
 
 extension LoopFile {
   package func map(_ length: Int) -> MappedFile? { nil }
+}
+
+/// Blocks of a file in memory. What is stored there is the kernel's at once, as after a write: it
+/// survives the process and is durable with the file's next sync. A sync, or the kernel writing
+/// back on its own, takes the pages' readiness away: the next store would wait for the file system.
+/// So nothing is stored after a sync of the file was begun, or long after the window was opened.
+package protocol FileWindow: AnyObject {
+  /// In the file.
+  var range: Range<Int> { get }
+  /// Stores `bytes` at `offset` of the file; all of them inside `range`.
+  func store(_ bytes: UnsafeRawBufferPointer, at offset: Int)
+  /// Lets go of the memory. Called once; nothing is stored afterwards.
+  func close()
 }
 
 /// A lock on the data directory; ends with `release`, and with the process.

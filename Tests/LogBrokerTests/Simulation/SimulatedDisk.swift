@@ -37,6 +37,11 @@ final class SimulatedDisk: LoopStorage {
     var durable: [UInt8] = []
     /// Sectors of `content` that a sync has to write.
     var dirty: Set<Int> = []
+    /// Syncs of it that were asked for, and those that are over.
+    var syncsAsked = 0
+    var syncsDone = 0
+    /// Open to be stored to.
+    var windows = 0
 
     func setSize(_ size: Int) {
       if size < content.count {
@@ -51,6 +56,12 @@ final class SimulatedDisk: LoopStorage {
     func mark(_ range: Range<Int>) {
       guard !range.isEmpty else { return }
       dirty.formUnion(range.lowerBound / sectorBytes...(range.upperBound - 1) / sectorBytes)
+    }
+
+    /// Nothing of it is open any more.
+    func forgetProcess() {
+      windows = 0
+      syncsDone = syncsAsked
     }
 
     func settle() {
@@ -90,6 +101,10 @@ final class SimulatedDisk: LoopStorage {
   var faults: [Int: Fault] = [:]
   /// Another after each power loss.
   private(set) var bootID: UInt128 = 1
+  /// No file can be stored to in place.
+  var mapsNothing = false
+  /// Windows that are open now.
+  var windowsOpen: Int { names.values.reduce(0) { $0 + $1.windows } }
   /// While set, nothing can grow.
   var isFull = false
   /// Files that cannot be made.
@@ -148,6 +163,7 @@ final class SimulatedDisk: LoopStorage {
     next.directories = directories
     next.durableDirectories = durableDirectories
     next.unsyncedEntries = unsyncedEntries
+    for inode in names.values { inode.forgetProcess() }
     next.refused = refused
     next.bootID = bootID
     next.tally = tally
@@ -452,6 +468,31 @@ final class SimulatedDisk: LoopStorage {
     if written < bytes.count { throw StorageFailure(.diskFull, "write \(path): short") }
   }
 
+  /// A window's store: a crash in the middle of it leaves a part, nothing else can go wrong.
+  fileprivate func store(_ inode: Inode, at offset: Int, _ bytes: UnsafeRawBufferPointer) {
+    var count = bytes.count
+    do throws(StorageFailure) {
+      _ = try enter("store", isWrite: false, isSync: false)
+    } catch {
+      if isDead { count = Int(random.next(below: UInt64(bytes.count))) }
+    }
+    tally.note(count < bytes.count ? "store cut short" : "store")
+    inode.content.withUnsafeMutableBytes { content in
+      content.baseAddress!.advanced(by: offset).copyMemory(
+        from: bytes.baseAddress!, byteCount: count)
+    }
+    inode.mark(offset..<offset + count)
+  }
+
+  fileprivate func openWindow(_ inode: Inode, _ path: String, _ range: Range<Int>)
+    throws(StorageFailure) -> any FileWindow
+  {
+    _ = try enter("map \(path)", isWrite: false, isSync: false)
+    if mapsNothing { throw StorageFailure(.other, "map \(path): not here") }
+    tally.note("window")
+    return SimulatedWindow(self, inode, range)
+  }
+
   fileprivate func sync(_ inode: Inode, _ path: String) throws(StorageFailure) {
     do throws(StorageFailure) {
       _ = try enter("fdatasync \(path)", isWrite: false, isSync: true)
@@ -493,6 +534,7 @@ final class SimulatedDisk: LoopStorage {
 
   fileprivate func truncate(_ inode: Inode, to size: Int) throws(StorageFailure) {
     _ = try enter("truncate", isWrite: false, isSync: false)
+    precondition(inode.windows == 0, "a mapped file is cut")
     inode.setSize(size)
   }
 }
@@ -586,10 +628,24 @@ private final class SimulatedFile: LoopFile {
       if case .failure(let failure) = result { return completion(.failure(.write(failure))) }
       if disk.lies.contains(.commitsAreNotSynced) { return completion(.success(())) }
       // The file may have been closed meanwhile: what is under way goes on.
-      disk.perform({ completion($0.mapError { .sync($0) }) }) {
-        [inode, path] (disk) throws(StorageFailure) in
-        try disk.sync(inode, path)
-      }
+      performSync { completion($0.mapError { .sync($0) }) }
+    }
+  }
+
+  private func performSync(_ completion: @escaping (Result<Void, StorageFailure>) -> Void) {
+    inode.syncsAsked += 1
+    disk.perform(completion) { [inode, path] (disk) throws(StorageFailure) in
+      defer { inode.syncsDone += 1 }
+      try disk.sync(inode, path)
+    }
+  }
+
+  func openWindow(
+    _ range: Range<Int>, completion: @escaping (Result<any FileWindow, StorageFailure>) -> Void
+  ) {
+    checkOpen()
+    disk.perform(completion) { [inode, path] (disk) throws(StorageFailure) in
+      try disk.openWindow(inode, path, range)
     }
   }
 
@@ -609,10 +665,9 @@ private final class SimulatedFile: LoopFile {
 
   func sync(completion: @escaping (Result<Void, StorageFailure>) -> Void) {
     checkOpen()
-    disk.perform(completion) { [inode, path] (disk) throws(StorageFailure) in
-      try disk.sync(inode, path)
-    }
+    performSync(completion)
   }
+
   func truncate(to size: Int, completion: @escaping (Result<Void, StorageFailure>) -> Void) {
     disk.perform(completion) { [inode] (disk) throws(StorageFailure) in
       try disk.truncate(inode, to: size)
@@ -623,5 +678,45 @@ private final class SimulatedFile: LoopFile {
     disk.perform(completion) { [inode, path] (disk) throws(StorageFailure) in
       try disk.allocate(inode, path, size)
     }
+  }
+}
+
+/// Page-cache content like any other; that a store never waits is checked instead of waiting.
+private final class SimulatedWindow: FileWindow {
+  let range: Range<Int>
+  private let disk: SimulatedDisk
+  private let inode: SimulatedDisk.Inode
+  private let syncsAsked: Int
+  /// A sync was under way when the pages were made ready: nobody knows which of them it took.
+  private let isUncertain: Bool
+  private var isClosed = false
+
+  init(_ disk: SimulatedDisk, _ inode: SimulatedDisk.Inode, _ range: Range<Int>) {
+    precondition(
+      range.lowerBound % LogLimits.blockBytes == 0 && range.upperBound <= inode.content.count,
+      "mapped beyond what the file has room for")
+    self.disk = disk
+    self.inode = inode
+    self.range = range
+    syncsAsked = inode.syncsAsked
+    isUncertain = inode.syncsAsked != inode.syncsDone
+    inode.windows += 1
+  }
+
+  func store(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
+    precondition(!isClosed, "stored in a window that was closed")
+    precondition(
+      range.lowerBound <= offset && offset + bytes.count <= range.upperBound,
+      "stored beside a window")
+    precondition(
+      !isUncertain && syncsAsked == inode.syncsAsked,
+      "stored where a sync had been: that waits for the disk")
+    disk.store(inode, at: offset, bytes)
+  }
+
+  func close() {
+    precondition(!isClosed, "a window is closed twice")
+    isClosed = true
+    inode.windows -= 1
   }
 }
