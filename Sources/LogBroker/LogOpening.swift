@@ -80,6 +80,8 @@ struct LogOpening {
         let file = try storage.open(Journal.path(index), .create)
         defer { file.close() }
         try fill(file, from: 0, to: limits.journalBytes)
+        // Else the first commit to each of them would wait until all of that is written.
+        try file.sync()
       }
       try storage.replace(Checkpoint.path, in: "log", with: Checkpoint().encoded)
       try storage.syncDirectory("")
@@ -93,7 +95,7 @@ struct LogOpening {
   }
 
   /// A journal is written once in full, so that a commit's sync has no allocation to make durable
-  /// with it. That is durable with the first commit and not before: a fresh log opens at once.
+  /// with it.
   ///
   /// In small steps: the kernel keeps what is written at once as one piece of its cache, and writes
   /// the whole of that wherever pages of it were stored to (`FileWindow`).
