@@ -92,6 +92,23 @@ import Testing
       "sim_power_problems_\(half)", outcome.problems.count, "0", outcome.problems.isEmpty)
   }
 
+  /// However a life ends, nothing is left of it in memory: a proof has a million of them.
+  @Test func livesLeaveNothingBehind() {
+    // A log that is still there has its disk with it.
+    var disks: [() -> SimulatedDisk?] = []
+    for seed in 0..<20 {
+      let workload = BusWorkload(seed: UInt64(seed))
+      for life in 0..<6 {
+        if life % 2 == 1 { workload.disk.faults[life * 20 + seed] = .crash }
+        if workload.open() { workload.run(operations: 40) }
+        disks.append { [weak disk = workload.disk] in disk }
+        workload.end(workload.disk.isDead ? .powerLoss : .kill)
+      }
+    }
+    #expect(disks.count == 120)
+    #expect(disks.count { $0() != nil } == 0)
+  }
+
   /// What acknowledges too early is found within 200 seeds.
   @Test(arguments: SimulatedDisk.Lie.allCases) func aLieIsFound(lie: SimulatedDisk.Lie) {
     var outcome = Outcome()

@@ -27,6 +27,7 @@ import Testing
     var problems: [String] = []
     var metrics = LogMetrics()
     var floor = Durability.replicated
+    private var isEnding = false
 
     init(seed: UInt64) {
       random = SeededRandom(seed: seed)
@@ -53,7 +54,7 @@ import Testing
       }
       bus?.append(batches) { [self] result in
         // What a process that is gone says nobody hears.
-        guard case .success(let firsts) = result, !disk.isDead else { return }
+        guard case .success(let firsts) = result, !disk.isDead, !isEnding else { return }
         for (batch, first) in zip(batches, firsts) {
           if first < highest[batch.target] ?? 0 { problems.append("offset \(first) again") }
           highest[batch.target] = first + 1
@@ -68,10 +69,12 @@ import Testing
         bus?.close {}
         loop.settle()
       }
-      bus = nil
-      loop.forgetEverything()
-      loop = SimulatedLoop(seed: random.next())
       let before = disk
+      isEnding = true
+      before.abandon()
+      isEnding = false
+      bus = nil
+      loop = SimulatedLoop(seed: random.next())
       disk = end == .powerLoss ? before.afterPowerLoss(loop: loop) : before.afterKill(loop: loop)
       if end == .powerLoss { acknowledged[ReplicatedTests.fast] = [:] }
     }

@@ -74,7 +74,7 @@ final class BusWorkload {
     let batch = PartitionBatch(Self.targets[0], [record])
     bus?.append([batch]) { [self] in
       result = $0
-      if case .success(let firsts) = $0 { acknowledge([batch], firsts) }
+      if case .success(let firsts) = $0, !isEnding { acknowledge([batch], firsts) }
     }
     loop.settle()
     return result
@@ -123,11 +123,17 @@ final class BusWorkload {
       loop.settle()
       if !isClosed, !disk.isDead { problem("close did not complete") }
     }
+    let before = disk
+    isEnding = true
+    before.abandon()
+    isEnding = false
     bus = nil
-    loop.forgetEverything()
     loop = SimulatedLoop(seed: random.next())
-    disk = end == .powerLoss ? disk.afterPowerLoss(loop: loop) : disk.afterKill(loop: loop)
+    disk = end == .powerLoss ? before.afterPowerLoss(loop: loop) : before.afterKill(loop: loop)
   }
+
+  /// What a process that is gone says nobody hears.
+  private var isEnding = false
 
   // MARK: Operations
 
@@ -170,6 +176,7 @@ final class BusWorkload {
     }
     attempts.append(written)
     bus.append(batches) { [self] result in
+      if isEnding { return }
       switch result {
       case .failure: refusals += 1
       case .success(let firsts): acknowledge(batches, firsts)
@@ -201,7 +208,7 @@ final class BusWorkload {
     let offset = random.next(below: bus.endOffset(of: target) + 1)
     guard chance(20) else {
       bus.storeOffset(offset, group: Self.group, of: target) { [self] in
-        guard case .success = $0 else { return }
+        guard case .success = $0, !isEnding else { return }
         storedOffsets[target] = max(offset, storedOffsets[target] ?? 0)
       }
       return
@@ -209,7 +216,7 @@ final class BusWorkload {
     // Until it is answered it may have happened or not.
     askedOffsets[target, default: []].append(offset)
     bus.rewindOffset(to: offset, group: Self.group, of: target) { [self] in
-      guard case .success = $0 else { return }
+      guard case .success = $0, !isEnding else { return }
       rewinds += 1
       storedOffsets[target] = offset
       askedOffsets[target]?.removeAll { $0 == offset }
@@ -223,6 +230,7 @@ final class BusWorkload {
     let request = PollRequest(
       target, from: .offset(start), countMax: 1 + Int(random.next(below: 9)), bytesMax: 4_000)
     bus.poll(request) { [self] in
+      if isEnding { return }
       guard case .success(let result) = $0 else {
         return disk.hasFailed ? () : problem("a poll failed: \($0)")
       }

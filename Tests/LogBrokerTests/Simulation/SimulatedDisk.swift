@@ -110,6 +110,9 @@ final class SimulatedDisk: LoopStorage {
   /// Files that cannot be made.
   var refused: (String) -> Bool = { _ in false }
   private(set) var isDead = false
+  private var isAbandoned = false
+  /// What was under way when the power went.
+  private var unanswered: [() -> Void] = []
   /// The call that a planned fault has met.
   private(set) var failedCall: String?
   var hasFailed: Bool { failedCall != nil }
@@ -399,8 +402,20 @@ final class SimulatedDisk: LoopStorage {
       } catch {
         result = .failure(error)
       }
-      if !isDead { completion(result) }
+      guard isDead, !isAbandoned else { return completion(result) }
+      unanswered.append { completion(result) }
     }
+  }
+
+  /// The end of the process whose disk this was: everything under way fails, so that it lets go of
+  /// what it holds. None of it changes what is on the disk.
+  func abandon() {
+    isDead = true
+    isAbandoned = true
+    for answer in unanswered { loop.start(answer) }
+    unanswered = []
+    loop.settle()
+    loop.forgetEverything()
   }
 
   // MARK: Looking and damaging, for tests
@@ -471,6 +486,7 @@ final class SimulatedDisk: LoopStorage {
   /// A window's store: a crash in the middle of it leaves a part, nothing else can go wrong.
   fileprivate func store(_ inode: Inode, at offset: Int, _ bytes: UnsafeRawBufferPointer) {
     var count = bytes.count
+    guard !isDead else { return }
     do throws(StorageFailure) {
       _ = try enter("store", isWrite: false, isSync: false)
     } catch {
