@@ -7,12 +7,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/// Instruction sets that have kernels of their own, narrowest first.
+/// Instruction sets that have kernels of their own, narrowest first; a processor has those of its
+/// family, and what is asked for of the other's is the baseline.
 enum {
   CVECTOR_BASELINE = 0,
   CVECTOR_AVX2_FMA = 1,
   CVECTOR_AVX512F = 2,
   CVECTOR_AVX512_VNNI = 3,
+  CVECTOR_NEON = 4,
+  /// With the products of bytes that ARMv8.2 brought (ASIMDDP).
+  CVECTOR_NEON_DOT = 5,
 };
 
 /// The widest set that this processor and kernel can run.
