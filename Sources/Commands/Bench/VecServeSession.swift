@@ -16,6 +16,11 @@ struct VecServeSession {
 
   private(set) var isOver = false
 
+  /// Of an index that is built without naming one.
+  let storage: VectorIndex.Storage
+
+  init(storage: VectorIndex.Storage = .standard) { self.storage = storage }
+
   /// Limits of what a line may ask for.
   private enum Limit {
     static let k = 1...65_536
@@ -95,6 +100,8 @@ struct VecServeSession {
     let m = try request.integer("m", in: VectorIndex.mRange, default: 16)
     let efConstruction = try request.integer(
       "efc", in: VectorIndex.efConstructionRange, default: 200)
+    let storage = try request.choice(
+      "storage", of: VectorIndex.Storage.names, default: storage.commandLineName)
     let threads = try request.integer("threads", in: Limit.threads, default: 1)
     guard rows <= data.base.count else {
       throw VecServeError("n: the data set has \(data.base.count) rows")
@@ -103,7 +110,10 @@ struct VecServeSession {
     let before = ProcessUsage.residentBytes()
     let watch = StopWatch()
     let made = try BenchedIndex(
-      building: data.base, rows: rows, metric: data.metric, m: m, efConstruction: efConstruction,
+      building: data.base, rows: rows,
+      options: .init(
+        dimension: data.dimension, metric: data.metric, m: m, efConstruction: efConstruction,
+        storage: VectorIndex.Storage(commandLine: storage) ?? .standard),
       threads: threads)
     let seconds = (watch.wallSeconds, watch.cpuSeconds)
     benched = made
