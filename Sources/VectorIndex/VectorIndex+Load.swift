@@ -5,9 +5,20 @@ extension VectorIndex {
   /// relies on, before the index exists: no content of a file can make a later call fail.
   /// - Throws: `.file`, with what is wrong.
   public static func load(from path: String) throws(VectorIndexError) -> VectorIndex {
+    try loadUnscoped(from: path).withoutTenants()
+  }
+
+  /// `load`, whether or not the rows are those of tenants: for what looks after the file.
+  package static func loadUnscoped(from path: String) throws(VectorIndexError) -> VectorIndex {
     do throws(IndexFileError) {
       return try IndexFileReader(source: IndexFileSource(opening: path)).load()
     } catch { throw .file(error) }
+  }
+
+  /// What is searched without naming a tenant must have none.
+  private func withoutTenants() throws(VectorIndexError) -> VectorIndex {
+    guard !attributes.isTenanted else { throw .file(.tenanted) }
+    return self
   }
 
   /// Opens an index that `save` wrote by mapping it: milliseconds, whatever the size of its rows.
@@ -25,6 +36,10 @@ extension VectorIndex {
   /// over it, as `save` does, is safe: the mapping keeps the old one.
   /// - Throws: `.file`, with what is wrong.
   public static func open(mapping path: String) throws(VectorIndexError) -> VectorIndex {
+    try openUnscoped(mapping: path).withoutTenants()
+  }
+
+  static func openUnscoped(mapping path: String) throws(VectorIndexError) -> VectorIndex {
     do throws(IndexFileError) {
       return try IndexFileReader(source: IndexFileSource(opening: path)).map()
     } catch { throw .file(error) }
@@ -33,7 +48,7 @@ extension VectorIndex {
   /// Loads a mapped index whole: before its first change.
   func materialise() throws(VectorIndexError) {
     guard let origin = change({ store, _ in store.mappedFrom }) else { return }
-    let whole = try VectorIndex.load(from: origin.path)
+    let whole = try VectorIndex.loadUnscoped(from: origin.path)
     change { store, _ in
       // Of two threads that come at once the second finds it done.
       guard store.mappedFrom != nil else { return }

@@ -119,18 +119,37 @@ extension SearchFilter {
         }
       }
     case .predicate(let passes):
-      let words = (Int(count) + 63) / 64
-      for word in 0..<words {
-        var bits: UInt64 = 0
-        let first = word * 64
-        for bit in 0..<min(64, Int(count) - first) {
-          let slot = UInt32(first + bit)
-          if cvx_live(view, slot) != 0, passes(view.pointee.ids[first + bit]) {
-            bits |= 1 << UInt64(bit)
-          }
+      Self.mark(view, count, allow, passes)
+    case .tenant(let tenant, filter: .bitmap(let ids)?):
+      ids.words.withUnsafeBufferPointer { words in
+        var none: UInt64 = 0
+        withUnsafePointer(to: &none) {
+          cvx_allow_range(
+            view, count, tenant.first, TenantNumber.span, words.baseAddress ?? $0, words.count,
+            allow)
         }
-        allow[word] = bits
       }
+    case .tenant(let tenant, nil):
+      cvx_allow_range(view, count, tenant.first, TenantNumber.span, nil, 0, allow)
+    case .tenant:
+      Self.mark(view, count, allow, kind.admits)
+    }
+  }
+
+  private static func mark(
+    _ view: UnsafeMutablePointer<cvx_view>, _ count: UInt32,
+    _ allow: UnsafeMutablePointer<UInt64>, _ passes: (UInt64) -> Bool
+  ) {
+    for word in 0..<(Int(count) + 63) / 64 {
+      var bits: UInt64 = 0
+      let first = word * 64
+      for bit in 0..<min(64, Int(count) - first) {
+        let slot = UInt32(first + bit)
+        if cvx_live(view, slot) != 0, passes(view.pointee.ids[first + bit]) {
+          bits |= 1 << UInt64(bit)
+        }
+      }
+      allow[word] = bits
     }
   }
 }

@@ -202,6 +202,11 @@ uint32_t cvx_scan(const cvx_view *view, cvx_scratch *scratch, const cvx_query *q
 void cvx_allow_ids(const cvx_view *view, uint32_t count, const uint64_t *words, size_t word_count,
                    uint64_t *allow);
 
+/// The slots whose ids are at least `first` and less than `first + span`; where `words` is not null,
+/// of those the ones whose bit `id - first` is set. Room for `count` bits.
+void cvx_allow_range(const cvx_view *view, uint32_t count, uint64_t first, uint64_t span,
+                     const uint64_t *words, size_t word_count, uint64_t *allow);
+
 /// Chooses the edges of `slot`, which has codes and no edges yet, against the graph as it is:
 /// `chosen` gets view->degree slots of layer 0, then upper_degree of each layer above up to its
 /// level; CVX_NONE (all ones) behind the last of each.

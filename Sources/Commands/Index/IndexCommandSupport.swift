@@ -25,7 +25,7 @@ enum IndexCommands {
     -> VectorIndex
   {
     let path = Path.absolute(path, in: context.workingDirectory)
-    do throws(VectorIndexError) { return try VectorIndex.load(from: path) } catch {
+    do throws(VectorIndexError) { return try VectorIndex.loadUnscoped(from: path) } catch {
       throw failure(path, error)
     }
   }

@@ -68,7 +68,7 @@ struct IndexVerifyCommand: Command {
     do throws(VectorIndexError) {
       try VectorIndex.verify(file: path)
       // The checksums say that the bytes are those that were written; loading, that they make sense.
-      rows = try VectorIndex.load(from: path).count
+      rows = try VectorIndex.loadUnscoped(from: path).count
     } catch {
       throw IndexCommands.failure(path, error)
     }
