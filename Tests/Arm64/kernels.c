@@ -1,8 +1,9 @@
 // Contract: on arm64 every kernel of CVector is within 1e-5 of the sum of magnitudes (or of
 // squares) of a Float64 reference, and sums of codes are exact integers, at every dimension
 // 1...1,024 and some up to 4,096, at every alignment of a float and a byte; the checksum is that of
-// the table; the rotation comes back; a scan finds what brute force finds.
-#include "../../Sources/CVector/graph.h"
+// the table; the rotation comes back; a scan finds what brute force finds, and one for a tile of
+// queries the same.
+#include "../../Sources/CVector/batch.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -104,6 +105,20 @@ static void check_checksums(void) {
               "checksum", length, 0);
 }
 
+static void check_tile(const cvx_view *view, cvx_scratch *scratch, const cvx_query *asked) {
+  static uint64_t nearest[CVX_TILE * (NEAREST + 1)];
+  cvx_query queries[CVX_TILE];
+  for (int number = 0; number < CVX_TILE; number++) queries[number] = *asked;
+  cvx_tile tile = {.queries = queries, .count = CVX_TILE, .wanted = NEAREST, .nearest = nearest};
+  cvx_scan_tile(view, &tile, ROWS);
+  cvx_scan_codes(view, scratch, asked, ROWS, 0, NEAREST);
+  for (int number = 0; number < CVX_TILE; number++) {
+    require(tile.found[number] == NEAREST, "answers of a tile", view->dimension, number);
+    require(memcmp(nearest + number * (NEAREST + 1), scratch->found, NEAREST * 8) == 0,
+            "nearest of a tile", view->dimension, number);
+  }
+}
+
 // Every row of a small index, looked at.
 static void check_scan(uint32_t dimension) {
   static float rows[ROWS][DIMENSION_MAX], mean[DIMENSION_MAX], turned[DIMENSION_MAX];
@@ -143,6 +158,7 @@ static void check_scan(uint32_t dimension) {
     }
     require(nearer <= rank, "rank of a scan", dimension, 0);
   }
+  check_tile(&view, scratch, &prepared);
   cvx_scratch_destroy(scratch);
   free(view.codes), free(view.residuals), free(view.factors), free(view.live);
 }

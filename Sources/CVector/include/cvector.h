@@ -191,6 +191,28 @@ uint32_t cvx_search(const cvx_view *view, cvx_scratch *scratch, const cvx_query 
 uint32_t cvx_find(const cvx_view *view, cvx_scratch *scratch, uint32_t k, uint32_t ef,
                   const uint64_t *allow, uint32_t count);
 
+/// Queries of a batch that are answered together at most.
+#define CVX_TILE 32
+
+/// The memory of a tile of queries.
+typedef struct cvx_batch cvx_batch;
+
+cvx_batch *cvx_batch_create(uint32_t dimension);
+void cvx_batch_destroy(cvx_batch *batch);
+
+/// Where the checked vector of a query goes.
+float *cvx_batch_vector(cvx_batch *batch, uint32_t number);
+
+/// Whether so many queries at once are cheaper by looking at every row.
+int cvx_is_tiled(const cvx_view *view, uint32_t count, uint32_t queries, uint32_t k, uint32_t ef);
+
+/// `cvx_find` of up to CVX_TILE queries, whose vectors are in `batch`: query i's answers, of which
+/// there are counts[i], from results[i · k] on. They are those of `cvx_find`, or nearer ones where
+/// every row was looked at.
+void cvx_find_batch(const cvx_view *view, cvx_batch *batch, cvx_scratch *scratch,
+                    uint32_t queries, uint32_t k, uint32_t ef, uint32_t count,
+                    cvx_result *results, uint32_t *counts);
+
 /// Room for a bit a slot.
 uint64_t *cvx_reserve_allow(cvx_scratch *scratch, uint32_t count);
 

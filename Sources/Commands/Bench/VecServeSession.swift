@@ -48,6 +48,7 @@ struct VecServeSession {
     case "filter": return try filter(request)
     case "add": return try add(request)
     case "mixed": return try mixed(request)
+    case "probe": return try probe(request)
     case "delete": return try delete(request)
     case "save": return try save(request)
     case "load": return try load(request)
@@ -222,6 +223,24 @@ struct VecServeSession {
       throw VecServeError("\(path): expected one byte a row")
     }
     return try report(run.single(allow: allow), run, request)
+  }
+
+  /// What the library's own probe says about the recall of searches with `ef`.
+  private func probe(_ request: VecServeRequest) throws -> JSONObject {
+    let run = try run(request)
+    let probe = RecallProbe(
+      run.index,
+      options: .init(
+        k: run.k, ef: run.ef, sampleEvery: 1, sampleMax: run.count, runMax: run.count))
+    let dimension = run.index.options.dimension
+    for query in 0..<run.count {
+      probe.observe(Array(run.queries[query * dimension..<(query + 1) * dimension]))
+    }
+    let compared = try probe.run()
+    return [
+      "recall": .double(probe.report.recall), "drift": .double(probe.report.drift),
+      "nq": .int(Int64(compared)),
+    ]
   }
 
   private func report(

@@ -1,0 +1,24 @@
+// What the files of batches share.
+#ifndef CVECTOR_BATCH_H
+#define CVECTOR_BATCH_H
+
+#include "graph.h"
+
+/// The most candidates a query of a tile keeps: a longer list costs more than a walk saves.
+#define CVX_TILED_MAX 1024
+
+/// Queries that rows are compared with while they are in the cache, and what each has found.
+typedef struct {
+  const cvx_query *queries;
+  uint32_t count;
+  /// Candidates a query keeps.
+  uint32_t wanted;
+  /// `wanted + 1` a query.
+  uint64_t *nearest;
+  uint32_t found[CVX_TILE];
+} cvx_tile;
+
+/// Leaves the nearest live rows of the first `count`, by their codes, with each query.
+void cvx_scan_tile(const cvx_view *view, cvx_tile *tile, uint32_t count);
+
+#endif
