@@ -16,18 +16,6 @@
 /// A row for one query where several do not share the registers.
 #define UNSHARED_COST 4
 
-struct cvx_batch {
-  uint32_t dimension;
-  size_t stride;
-  cvx_query queries[CVX_TILE];
-  /// Codes and components of the tile's queries, one after the other.
-  int8_t *codes;
-  float *exact;
-  /// Of each query, the nearest rows by their codes.
-  uint64_t *nearest;
-  size_t nearest_room;
-};
-
 static void *aligned(size_t bytes) {
   void *memory = 0;
   if (posix_memalign(&memory, 64, (bytes + 63) & ~(size_t)63) != 0) abort();
@@ -56,7 +44,8 @@ float *cvx_batch_vector(cvx_batch *batch, uint32_t number) {
 }
 
 // `cvx_prepare` leaves its work in the scratch; each query of a tile keeps its own.
-static void prepare(const cvx_view *view, cvx_batch *batch, cvx_scratch *scratch, uint32_t number) {
+void cvx_batch_prepare(const cvx_view *view, cvx_batch *batch, cvx_scratch *scratch,
+                       uint32_t number) {
   float *vector = cvx_batch_vector(batch, number);
   cvx_query *query = &batch->queries[number];
   cvx_prepare(view, scratch, vector, query);
@@ -67,12 +56,28 @@ static void prepare(const cvx_view *view, cvx_batch *batch, cvx_scratch *scratch
   query->exact = vector;
 }
 
-static void answer(const cvx_view *view, const cvx_answer *answers, uint32_t found, uint32_t k,
-                   uint32_t number, cvx_result *results, uint32_t *counts) {
+cvx_tile cvx_batch_tile(cvx_batch *batch, uint32_t queries, uint32_t wanted) {
+  cvx_tile tile = {.queries = batch->queries, .count = queries, .wanted = wanted};
+  size_t room = (size_t)CVX_TILE * (wanted + 1);
+  if (batch->nearest_room < room) {
+    free(batch->nearest);
+    batch->nearest = aligned(room * 8);
+    batch->nearest_room = room;
+  }
+  tile.nearest = batch->nearest;
+  return tile;
+}
+
+// Writes what was found. Rows that others removed between a walk and its re-ranking may leave too
+// few: every row is looked at then.
+static void answer(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
+                   cvx_answer *answers, uint32_t found, uint32_t k, uint32_t count,
+                   cvx_result *results, uint32_t *counts) {
+  if (found < k && found < cvx_passing(view, count, 0))
+    found = cvx_scan(view, scratch, query, count, 0, k, answers);
   for (uint32_t rank = 0; rank < found; rank++)
-    results[(size_t)number * k + rank] =
-        (cvx_result){view->ids[answers[rank].slot], answers[rank].distance};
-  counts[number] = found;
+    results[rank] = (cvx_result){view->ids[answers[rank].slot], answers[rank].distance};
+  *counts = found;
 }
 
 static cvx_answer *room_for_answers(cvx_scratch *scratch, uint32_t k) {
@@ -93,15 +98,8 @@ int cvx_is_tiled(const cvx_view *view, uint32_t count, uint32_t queries, uint32_
 static void scan_tile(const cvx_view *view, cvx_batch *batch, cvx_scratch *scratch,
                       uint32_t queries, uint32_t k, uint32_t count, cvx_result *results,
                       uint32_t *counts) {
-  cvx_tile tile = {.queries = batch->queries, .count = queries};
-  tile.wanted = cvx_reranked(k) < count ? cvx_reranked(k) : count;
-  size_t room = (size_t)CVX_TILE * (tile.wanted + 1);
-  if (batch->nearest_room < room) {
-    free(batch->nearest);
-    batch->nearest = aligned(room * 8);
-    batch->nearest_room = room;
-  }
-  tile.nearest = batch->nearest;
+  cvx_tile tile =
+      cvx_batch_tile(batch, queries, cvx_reranked(k) < count ? cvx_reranked(k) : count);
   cvx_scan_tile(view, &tile, count);
   scratch->evaluations += (uint64_t)count * queries;
   cvx_answer *answers = room_for_answers(scratch, k);
@@ -110,7 +108,8 @@ static void scan_tile(const cvx_view *view, cvx_batch *batch, cvx_scratch *scrat
         cvx_rerank(view, scratch, &batch->queries[number],
                    tile.nearest + (size_t)number * (tile.wanted + 1), tile.found[number], k,
                    answers);
-    answer(view, answers, found, k, number, results, counts);
+    answer(view, scratch, &batch->queries[number], answers, found, k, count,
+           results + (size_t)number * k, counts + number);
   }
 }
 
@@ -119,13 +118,15 @@ void cvx_find_batch(const cvx_view *view, cvx_batch *batch, cvx_scratch *scratch
                     cvx_result *results, uint32_t *counts) {
   memset(counts, 0, queries * sizeof(uint32_t));
   if (count == 0 || cvx_live_count(view) == 0) return;
-  for (uint32_t number = 0; number < queries; number++) prepare(view, batch, scratch, number);
+  for (uint32_t number = 0; number < queries; number++)
+    cvx_batch_prepare(view, batch, scratch, number);
   if (cvx_is_tiled(view, count, queries, k, ef))
     return scan_tile(view, batch, scratch, queries, k, count, results, counts);
   for (uint32_t number = 0; number < queries; number++) {
     cvx_answer *answers = room_for_answers(scratch, k);
     uint32_t found =
         cvx_search(view, scratch, &batch->queries[number], k, ef, 0, count, answers);
-    answer(view, answers, found, k, number, results, counts);
+    answer(view, scratch, &batch->queries[number], answers, found, k, count,
+           results + (size_t)number * k, counts + number);
   }
 }

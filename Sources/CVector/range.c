@@ -6,6 +6,17 @@ CVX_INLINE int is_allowed(uint64_t number, const uint64_t *words, size_t word_co
   return number >> 6 < word_count && (words[number >> 6] >> (number & 63) & 1);
 }
 
+uint32_t cvx_passing(const cvx_view *view, uint32_t count, const uint64_t *allow) {
+  if (!allow) return cvx_live_count(view) < count ? cvx_live_count(view) : count;
+  uint32_t passing = 0;
+  for (uint64_t from = 0; from < count; from += 64) {
+    uint64_t bits = allow[from / 64] & __atomic_load_n(&view->live[from / 64], __ATOMIC_RELAXED);
+    if (count - from < 64) bits &= (1ull << (count - from)) - 1;
+    passing += (uint32_t)__builtin_popcountll(bits);
+  }
+  return passing;
+}
+
 void cvx_allow_range(const cvx_view *view, uint32_t count, uint64_t first, uint64_t span,
                      const uint64_t *words, size_t word_count, uint64_t *allow) {
   for (uint64_t from = 0; from < count; from += 64) {

@@ -213,6 +213,27 @@ void cvx_find_batch(const cvx_view *view, cvx_batch *batch, cvx_scratch *scratch
                     uint32_t queries, uint32_t k, uint32_t ef, uint32_t count,
                     cvx_result *results, uint32_t *counts);
 
+/// The rows of an exact index: Float32, and codes of the same rows, rotated, which tell which of
+/// them need no look. `view` has codes, factors and live bits of as many rows.
+typedef struct {
+  cvx_view view;
+  const float *rows;
+  size_t row_stride;
+  uint32_t count;
+  /// The largest distance of a row from its codes, and the largest length of a row, or more.
+  float error_max;
+  float length_max;
+} cvx_exact_rows;
+
+/// Encodes a row, rotated in place, into `slot`; what it may widen are the bounds.
+void cvx_exact_encode(cvx_exact_rows *rows, uint32_t slot, float *vector);
+
+/// The k nearest rows of each of up to CVX_TILE queries, whose checked vectors are in `batch`, as
+/// if every row had been compared in Float32; query i's from answers[i · k] on. A query whose codes
+/// do not prove that is left out: counts[i] is UINT32_MAX then.
+void cvx_exact_tile(const cvx_exact_rows *rows, cvx_batch *batch, cvx_scratch *scratch,
+                    uint32_t queries, uint32_t k, cvx_answer *answers, uint32_t *counts);
+
 /// Room for a bit a slot.
 uint64_t *cvx_reserve_allow(cvx_scratch *scratch, uint32_t count);
 
@@ -223,6 +244,9 @@ uint32_t cvx_scan(const cvx_view *view, cvx_scratch *scratch, const cvx_query *q
 /// The slots whose ids are in a bitmap of ids; room for `count` bits.
 void cvx_allow_ids(const cvx_view *view, uint32_t count, const uint64_t *words, size_t word_count,
                    uint64_t *allow);
+
+/// Live rows of the first `count` slots whose bit is set; without `allow` all of them.
+uint32_t cvx_passing(const cvx_view *view, uint32_t count, const uint64_t *allow);
 
 /// The slots whose ids are at least `first` and less than `first + span`; where `words` is not null,
 /// of those the ones whose bit `id - first` is set. Room for `count` bits.
