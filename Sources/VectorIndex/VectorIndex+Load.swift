@@ -1,4 +1,5 @@
 import CVector
+import Glibc
 
 extension VectorIndex {
   /// Reads an index that `save` wrote. Every byte is verified, and every rule that the search
@@ -83,9 +84,23 @@ private struct IndexFileReader: ~Copyable {
     let shape = try shape()
     let store = GraphStore(options: header.options, rows: header.nodes)
     store.restoreShape(shape, entry: header.entry ?? 0, isCentred: header.isCentred)
-    for (kind, array) in IndexSection.arrays { try fill(store.bytes(of: array), kind) }
+    for (kind, array) in IndexSection.arrays {
+      let memory = store.bytes(of: array)
+      trimLastHugePage(of: memory)
+      try fill(memory, kind)
+    }
     if let broken = store.restoreRows(shape) { throw .inconsistent(broken) }
     return try index(store)
+  }
+
+  /// Takes the end of an array, which fills its last huge page in part, from small pages: of two
+  /// arrays of half a page in use each, a small index would hold two megabytes for nothing.
+  private func trimLastHugePage(of memory: UnsafeMutableRawBufferPointer) {
+    let hugePageBytes = 2 << 20
+    guard let start = memory.baseAddress, memory.count > hugePageBytes,
+      Int(bitPattern: start) % hugePageBytes == 0
+    else { return }
+    madvise(start + memory.count / hugePageBytes * hugePageBytes, hugePageBytes, MADV_NOHUGEPAGE)
   }
 
   /// One byte a node, and all lengths held against it before memory is taken for them.
