@@ -63,6 +63,6 @@ class Kfm:
         self.process.kill(); self.process.wait()
 
     def close(self):
-        try: self.call(op="quit")
+        try: self.call(op="quit"); self.process.stdin.close()
         except (DriverError, BrokenPipeError): pass
-        self.process.stdin.close(); self.process.wait()
+        self.process.wait()

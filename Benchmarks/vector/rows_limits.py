@@ -99,15 +99,17 @@ def memory_limit(bench, data, kfm):
     size = kfm.call(op="save", path=str(path))["bytes"]
     group = MemoryGroup(size // 2)
     if group.path is None: return table.note("no control group of memory can be made here: not measured")
-    expected = data.recall(kfm.search(64)[0], 10)
+    asked = min(100, len(data.queries))
+    expected = kfm.search(64, nq=asked)[0]
     limited = Kfm(bench.kfm, bench.work, inside=group.enter)
     try:
         limited.open(data)
         drop_from_cache(path)
         limited.call(op="load", path=str(path), mmap=True)
-        ids, answer = limited.search(64)
-        again = limited.search(64)[1]
-        table.row("limit of half the file, mapped: recall at ef 64", data.recall(ids, 10), expected - 1e-9, detail=f"file {size / 1e6:.1f} MB; {answer['wall_s'] / answer['nq'] * 1e6:.0f} us a query at first, then {again['wall_s'] / again['nq'] * 1e6:.0f} us; {again['cpu_s'] / again['nq'] * 1e6:.0f} us of CPU")
+        ids, answer = limited.search(64, nq=asked)
+        again = limited.search(64, nq=asked)[1]
+        same = float((ids == expected).all(axis=1).mean())
+        table.row("limit of half the file, mapped: queries answered alike", same, 1, detail=f"file {size / 1e6:.1f} MB; {answer['wall_s'] / asked * 1e3:.1f} ms a query at first, then {again['wall_s'] / asked * 1e3:.1f} ms; {again['cpu_s'] / asked * 1e3:.1f} ms of CPU")
     except DriverError as error:
-        table.row("limit of half the file, mapped: recall at ef 64", [], expected, detail=str(error))
+        table.row("limit of half the file, mapped: queries answered alike", [], 1, detail=str(error))
     limited.close(); group.remove()
