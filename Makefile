@@ -11,7 +11,7 @@ core := Base|Events|Observability|UringIO|HTTP|Iggy|LogBroker|VectorIndex|AgentE
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Install, build, fetch the models, start a node and ask it one question
@@ -24,6 +24,10 @@ test: ## Run every test, in release
 .PHONY: test-outside
 test-outside: build ## Build and measure a package that depends on this one by a version tag
 	@Tests/Outside/outside.sh
+
+.PHONY: test-arm64
+test-arm64: ## Compile the vector index's arm64 kernels and run their test in an emulator
+	@Tests/Arm64/arm64.sh
 
 .PHONY: check
 check: format-lint ## Formatting, house rules and the core's tests; five minutes at most

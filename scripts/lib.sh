@@ -15,6 +15,8 @@ python_packages=(python3 python3-venv)
 # openssl for TLS, simdjson, and libfuse for the file system that loses what was not synced
 # (Tests/Instruments).
 judge_packages=(prometheus libfuse3-dev fuse3 libsimdjson-dev)
+# What compiles the kernels of arm64 on another processor, and runs them (Tests/Arm64).
+arm64_packages=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 if [ ! -t 2 ] || [ -n "${NO_COLOR:-}" ]; then say() { printf '==> %s\n' "$*" >&2; }; fi

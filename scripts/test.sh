@@ -9,7 +9,8 @@ set -euo pipefail
 # Independent judges of our JSON Schemas and of our BM25, and what the benchmarks count with.
 judge="jsonschema==4.23.0 numpy==2.4.6 rank-bm25==0.2.2"
 
-install_packages "${build_packages[@]}" "${python_packages[@]}" "${judge_packages[@]}"
+install_packages "${build_packages[@]}" "${python_packages[@]}" "${judge_packages[@]}" \
+  "${arm64_packages[@]}"
 if [ "$(cat .venv-test/stamp 2>/dev/null)" != "$judge" ]; then
   say "installing $judge into .venv-test"
   rm -rf .venv-test
@@ -56,6 +57,17 @@ grep -aE "^. (Test|Suite) .* (recorded an issue|failed after)|^(error|fatal|Fata
   grep -avE "^. Suite .* failed after" >"$failures" || true
 if [ "$status" != 0 ] && [ ! -s "$failures" ]; then
   tail -n 30 "$log" >"$failures"
+fi
+if [ $# = 0 ]; then
+  say "kernels of arm64, emulated"
+  if Tests/Arm64/arm64.sh >"$log" 2>&1; then
+    passed=$((passed + 1))
+  else
+    cat "$log"
+    { echo "Tests/Arm64/arm64.sh:" && tail -n 15 "$log"; } >>"$failures"
+    failed=$((failed + 1))
+    status=1
+  fi
 fi
 # The benchmarks on tiny inputs, so that they never rot; their figures say nothing here.
 if [ $# = 0 ]; then

@@ -13,11 +13,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-import datasets, peers, rows_other, rows_speed
+import datasets, peers, rows_limits, rows_other, rows_speed
 from driver import Kfm
 from measure import Table
 
-GROUPS = ("speed", "memory", "k", "data", "filters", "batch", "threads", "files", "beside", "adds", "churn", "growth")
+GROUPS = ("speed", "memory", "k", "data", "filters", "batch", "threads", "files", "beside", "adds", "churn", "growth", "avx2", "probe", "limit")
 
 
 class Bench:
@@ -87,8 +87,11 @@ def run(bench, groups):
     if "filters" in groups: rows_other.filters(bench, data, kfm)
     if "batch" in groups: rows_other.batches(bench, data, kfm)
     if "files" in groups: rows_other.files(bench, data, kfm)
+    if "probe" in groups: rows_other.probe(bench, data, kfm)
+    if "limit" in groups: rows_limits.memory_limit(bench, data, kfm)
     if "threads" in groups: rows_other.threads(bench, data, kfm)
     kfm.close()
+    if "avx2" in groups and bench.has_peers: rows_limits.avx2(bench, data)
     if "data" in groups: rows_other.other_data(bench)
     if "beside" in groups: rows_other.beside(bench, data)
     if "growth" in groups: rows_other.growth(bench)

@@ -10,11 +10,11 @@ class DriverError(Exception): pass
 class Kfm:
     name = "kfm"
 
-    def __init__(self, program, work, environment=None):
+    def __init__(self, program, work, options=(), inside=None):
+        """`inside`: called in the new process before the program runs."""
         self.work = Path(tempfile.mkdtemp(prefix="serve-", dir=work))
         env = {key: value for key, value in os.environ.items() if not key.startswith("KFM_")}
-        env.update(environment or {})
-        self.process = subprocess.Popen([program, "bench", "vec-serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
+        self.process = subprocess.Popen([program, "bench", "vec-serve", *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, preexec_fn=inside)
 
     @property
     def pid(self): return self.process.pid
@@ -33,7 +33,7 @@ class Kfm:
         self.send(**request); return self.receive()
 
     def open(self, data): return self.call(op="open", data=str(data.directory))
-    def build(self, m=16, efc=200, threads=1, n=None): return self.call(op="build", m=m, efc=efc, threads=threads, n=n)
+    def build(self, m=16, efc=200, threads=1, n=None, **more): return self.call(op="build", m=m, efc=efc, threads=threads, n=n, **more)
 
     def search(self, ef, k=10, mode="single", threads=1, nq=None):
         """ids, and the driver's own figures."""
@@ -63,6 +63,6 @@ class Kfm:
         self.process.kill(); self.process.wait()
 
     def close(self):
-        try: self.call(op="quit")
+        try: self.call(op="quit"); self.process.stdin.close()
         except (DriverError, BrokenPipeError): pass
-        self.process.stdin.close(); self.process.wait()
+        self.process.wait()

@@ -121,6 +121,14 @@ def threads(bench, data, kfm):
     table.row("batch with 2 threads, wall", pairs, 1.7, unit="x")
 
 
+def probe(bench, data, kfm):
+    """The library's own watch on its recall, beside what is counted here."""
+    bench.table.head("the recall probe")
+    for ef in (10, 64):
+        told, counted = kfm.call(op="probe", ef=ef, k=10)["recall"], data.recall(kfm.search(ef)[0], 10)
+        bench.table.row(f"recall probe, ef {ef}: off by", abs(told - counted), 0.01, None, True, detail=f"{told:.4f}, counted {counted:.4f}")
+
+
 def beside(bench, data):
     """Searches while another thread adds."""
     table, n = bench.table, len(data.base); table.head("searching beside adding")

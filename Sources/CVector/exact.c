@@ -73,6 +73,45 @@ AVX2 static float exact_avx2(const uint8_t *codes, const int8_t *residuals, floa
   if (residuals) return exact_portable(codes, residuals, fine, z, dimension, 0);
   return exact_portable(codes, 0, fine, z, dimension, 0);
 }
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+
+// Eight components, in steps of 1/256 of the scale.
+CVX_INLINE void row8(const uint8_t *codes, const int8_t *residuals, float32x4_t out[2]) {
+  int8x8_t code = vreinterpret_s8_u8(veor_u8(vld1_u8(codes), vdup_n_u8(0x80)));
+  int16x8_t wide = vmovl_s8(code);
+  int32x4_t low = vshll_n_s16(vget_low_s16(wide), 8), high = vshll_n_s16(vget_high_s16(wide), 8);
+  if (residuals) {
+    int16x8_t more = vmovl_s8(vld1_s8(residuals));
+    low = vaddw_s16(low, vget_low_s16(more));
+    high = vaddw_s16(high, vget_high_s16(more));
+  }
+  out[0] = vcvtq_f32_s32(low);
+  out[1] = vcvtq_f32_s32(high);
+}
+
+CVX_INLINE float32x4_t add4(float32x4_t sum, float32x4_t y, float fine, const float *z,
+                            int is_product) {
+  float32x4_t scaled = vmulq_n_f32(y, fine), query = vld1q_f32(z);
+  if (is_product) return vfmaq_f32(sum, scaled, query);
+  float32x4_t difference = vsubq_f32(scaled, query);
+  return vfmaq_f32(sum, difference, difference);
+}
+
+static float exact_neon(const uint8_t *codes, const int8_t *residuals, float fine,
+                        const float *z, size_t dimension, int is_product) {
+  float32x4_t sums[4] = {vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0)}, y[4];
+  size_t at = 0;
+  for (; at + 16 <= dimension; at += 16) {
+    row8(codes + at, residuals ? residuals + at : 0, y);
+    row8(codes + at + 8, residuals ? residuals + at + 8 : 0, y + 2);
+    for (int part = 0; part < 4; part++)
+      sums[part] = add4(sums[part], y[part], fine, z + at + 4 * part, is_product);
+  }
+  float tail = exact_portable(codes + at, residuals ? residuals + at : 0, fine, z + at,
+                              dimension - at, is_product);
+  return vaddvq_f32(vaddq_f32(vaddq_f32(sums[0], sums[1]), vaddq_f32(sums[2], sums[3]))) + tail;
+}
 #endif
 
 typedef float (*exact_kernel)(const uint8_t *, const int8_t *, float, const float *, size_t, int);
@@ -81,7 +120,10 @@ static exact_kernel kernel_at(int level) {
 #if defined(__x86_64__)
   if (level >= CVECTOR_AVX512_VNNI) return exact_avx512;
   if (level >= CVECTOR_AVX2_FMA) return exact_avx2;
+#elif defined(__aarch64__)
+  if (level >= CVECTOR_NEON) return exact_neon;
 #endif
+  (void)level;
   return exact_baseline;
 }
 

@@ -131,9 +131,58 @@ __attribute__((target("avx512f"))) static float l2_avx512(const float *a, const 
 
 static const kernel dots[] = {dot_baseline, dot_avx2, dot_avx512, dot_avx512};
 static const kernel squares[] = {l2_baseline, l2_avx2, l2_avx512, l2_avx512};
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+
+static float dot_neon(const float *a, const float *b, size_t count) {
+  float32x4_t sum0 = vdupq_n_f32(0), sum1 = sum0, sum2 = sum0, sum3 = sum0;
+  size_t at = 0;
+  for (; at + 16 <= count; at += 16) {
+    sum0 = vfmaq_f32(sum0, vld1q_f32(a + at), vld1q_f32(b + at));
+    sum1 = vfmaq_f32(sum1, vld1q_f32(a + at + 4), vld1q_f32(b + at + 4));
+    sum2 = vfmaq_f32(sum2, vld1q_f32(a + at + 8), vld1q_f32(b + at + 8));
+    sum3 = vfmaq_f32(sum3, vld1q_f32(a + at + 12), vld1q_f32(b + at + 12));
+  }
+  for (; at + 4 <= count; at += 4) sum0 = vfmaq_f32(sum0, vld1q_f32(a + at), vld1q_f32(b + at));
+  float tail = 0;
+  for (; at < count; at++) tail += a[at] * b[at];
+  return vaddvq_f32(vaddq_f32(vaddq_f32(sum0, sum1), vaddq_f32(sum2, sum3))) + tail;
+}
+
+static float32x4_t square_neon(const float *a, const float *b, float32x4_t sum) {
+  float32x4_t difference = vsubq_f32(vld1q_f32(a), vld1q_f32(b));
+  return vfmaq_f32(sum, difference, difference);
+}
+
+static float l2_neon(const float *a, const float *b, size_t count) {
+  float32x4_t sum0 = vdupq_n_f32(0), sum1 = sum0, sum2 = sum0, sum3 = sum0;
+  size_t at = 0;
+  for (; at + 16 <= count; at += 16) {
+    sum0 = square_neon(a + at, b + at, sum0);
+    sum1 = square_neon(a + at + 4, b + at + 4, sum1);
+    sum2 = square_neon(a + at + 8, b + at + 8, sum2);
+    sum3 = square_neon(a + at + 12, b + at + 12, sum3);
+  }
+  for (; at + 4 <= count; at += 4) sum0 = square_neon(a + at, b + at, sum0);
+  float tail = 0;
+  for (; at < count; at++) tail += (a[at] - b[at]) * (a[at] - b[at]);
+  return vaddvq_f32(vaddq_f32(vaddq_f32(sum0, sum1), vaddq_f32(sum2, sum3))) + tail;
+}
+
+static const kernel dots[] = {dot_baseline, dot_baseline, dot_baseline,
+                              dot_baseline, dot_neon,     dot_neon};
+static const kernel squares[] = {l2_baseline, l2_baseline, l2_baseline,
+                                 l2_baseline, l2_neon,     l2_neon};
 #else
 static const kernel dots[] = {dot_baseline};
 static const kernel squares[] = {l2_baseline};
+#endif
+
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+
+// The bit of AT_HWCAP that says so (arch/arm64/include/uapi/asm/hwcap.h).
+#define HAS_DOT_PRODUCTS (1ul << 20)
 #endif
 
 static int level = CVECTOR_BASELINE;
@@ -149,6 +198,11 @@ __attribute__((constructor)) static void choose_level(void) {
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
       level = CVECTOR_AVX512_VNNI;
   }
+#elif defined(__aarch64__)
+  level = CVECTOR_NEON;
+#if defined(__linux__)
+  if (getauxval(AT_HWCAP) & HAS_DOT_PRODUCTS) level = CVECTOR_NEON_DOT;
+#endif
 #endif
   cvector_limit_level(level);
 }

@@ -15,8 +15,11 @@ public final class ExactIndex: @unchecked Sendable {
     try VectorIndex.check("dimension", dimension, in: VectorIndex.dimensionRange)
     self.dimension = dimension
     self.metric = metric
-    rows = RowStore(dimension: dimension)
+    rows = RowStore(dimension: dimension, metric: metric)
   }
+
+  /// Calls `body` with the rows, which nobody changes meanwhile.
+  func withRows<Value>(_ body: (RowStore) -> Value) -> Value { lock.read { body(rows) } }
 
   public var count: Int { lock.read { rows.count } }
 

@@ -11,6 +11,9 @@ struct IndexFileSource: ~Copyable {
   /// Read and verified together, while the bytes are in the cache.
   private static let stepBytes = 256 << 10
 
+  /// A section up to which is asked for as a whole when it is mapped.
+  private static let fetchedBytesMax = 64 << 20
+
   /// Opens the file and verifies its header and table: milliseconds, whatever its size.
   init(opening path: String) throws(IndexFileError) {
     let opened = try IndexFileAccess(opening: path, flags: O_RDONLY)
@@ -80,6 +83,12 @@ struct IndexFileSource: ~Copyable {
   {
     guard section.bytes > 0 else { return }
     try file.map(bytes: section.paddedBytes, from: section.offset, over: address)
+    // A search touches rows anywhere: pages read around each would push out others where memory is
+    // short. What is small is asked for as a whole instead, once, without waiting for it.
+    madvise(address, section.paddedBytes, MADV_RANDOM)
+    if section.bytes <= Self.fetchedBytesMax {
+      madvise(address, section.paddedBytes, MADV_WILLNEED)
+    }
   }
 
   /// Reads every section and holds it against its checksum.

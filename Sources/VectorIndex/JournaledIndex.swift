@@ -44,14 +44,22 @@ public final class JournaledIndex: Sendable {
   ///   - attributes: of a new index; whether those of one that exists fit is the caller's to decide
   ///     (`index.attributes`).
   /// - Throws: `.file`: damage, another dimension or metric, or a failed system call.
-  public init(
+  public convenience init(
     opening path: String, options: VectorIndex.Options,
     attributes: IndexAttributes = IndexAttributes()
+  ) throws(VectorIndexError) {
+    try self.init(unscoped: path, options: options, attributes: attributes)
+    guard !index.attributes.isTenanted else { throw .file(.tenanted) }
+  }
+
+  /// The same, whether or not the rows are those of tenants.
+  init(
+    unscoped path: String, options: VectorIndex.Options, attributes: IndexAttributes
   ) throws(VectorIndexError) {
     let journalPath = Self.journalPath(path)
     let index: VectorIndex
     if access(path, F_OK) == 0 {
-      index = try VectorIndex.load(from: path)
+      index = try VectorIndex.loadUnscoped(from: path)
       guard index.options.dimension == options.dimension, index.options.metric == options.metric
       else { throw .file(.inconsistent("an index of another dimension or metric")) }
     } else {

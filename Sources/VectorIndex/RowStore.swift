@@ -1,19 +1,36 @@
-/// Vectors of one dimension by slot, each on its own cache lines, with the caller's ids.
+import CVector
+
+/// Vectors of one dimension by slot, each on its own cache lines, with the caller's ids; and the
+/// codes by which a batch of queries knows the rows that need no look.
 final class RowStore {
   let dimension: Int
   /// Floats from one row to the next: the dimension rounded up to whole cache lines.
   let stride: Int
   private(set) var ids: [UInt64] = []
   private(set) var slots: [UInt64: UInt32] = [:]
-  private let floats: Arena<Float>
+  private let floats = Arena<Float>()
+  private let codes = Arena<UInt8>()
+  private let factors = Arena<cvx_factor>()
+  private let live = Arena<UInt64>()
+  private let mean: UnsafeMutablePointer<Float>
+  private var coded = cvx_exact_rows()
 
-  init(dimension: Int, rows: Int = 0) {
+  init(dimension: Int, metric: Metric) {
     self.dimension = dimension
     stride = Self.stride(dimension)
-    floats = Arena(capacity: rows * stride)
-    ids.reserveCapacity(rows)
-    slots.reserveCapacity(rows)
+    mean = .allocate(capacity: dimension)
+    mean.initialize(repeating: 0, count: dimension)
+    coded.view.dimension = UInt32(dimension)
+    coded.view.stride = UInt32(cvx_stride(dimension))
+    coded.view.metric = metric.rawValue
+    coded.view.mean = mean
+    coded.row_stride = stride
   }
+
+  deinit { mean.deallocate() }
+
+  /// The rows as `cvx_exact_tile` takes them; until the next change.
+  var exactRows: cvx_exact_rows { coded }
 
   static func stride(_ dimension: Int) -> Int { (dimension + 15) & ~15 }
 
@@ -38,11 +55,26 @@ final class RowStore {
     }
     ids.append(id)
     slots[id] = slot
+    encode(vector, slot)
     return slot
   }
 
-  /// Takes the id away and leaves the row where it is.
-  func unbind(id: UInt64) -> UInt32? { slots.removeValue(forKey: id) }
+  private func encode(_ vector: PreparedVector, _ slot: UInt32) {
+    codes.grow(by: Int(coded.view.stride), filledWith: 0)
+    factors.grow(by: 1, filledWith: cvx_factor())
+    if slot & 63 == 0 { live.grow(by: 1, filledWith: .max) }
+    noteArrays()
+    var rotated = vector.components
+    cvx_exact_encode(&coded, slot, &rotated)
+  }
+
+  private func noteArrays() {
+    coded.rows = UnsafePointer(floats.base)
+    coded.view.codes = codes.base
+    coded.view.factors = factors.base
+    coded.view.live = live.base
+    coded.count = UInt32(count)
+  }
 
   /// Takes the row away and moves the last one into its place.
   func removeMovingLast(id: UInt64) -> Bool {
@@ -50,30 +82,18 @@ final class RowStore {
     let last = UInt32(count - 1)
     if slot != last {
       (floats.base + Int(slot) * stride).update(from: row(last), count: stride)
+      let bytes = Int(coded.view.stride)
+      (codes.base + Int(slot) * bytes).update(from: codes.base + Int(last) * bytes, count: bytes)
+      factors.base[Int(slot)] = factors.base[Int(last)]
       ids[Int(slot)] = ids[Int(last)]
       slots[ids[Int(slot)]] = slot
     }
     floats.removeLast(stride)
+    codes.removeLast(Int(coded.view.stride))
+    factors.removeLast(1)
+    if last & 63 == 0 { live.removeLast(1) }
     ids.removeLast()
-    return true
-  }
-
-  // MARK: Files
-
-  var bytes: UnsafeRawBufferPointer { floats.bytes }
-
-  /// Takes rows as a file holds them; false when two of the bound slots have one id.
-  func restore<Failure: Error>(
-    ids restored: [UInt64], isBound: (Int) -> Bool,
-    rows fill: (UnsafeMutableRawBufferPointer) throws(Failure) -> Void
-  ) throws(Failure) -> Bool {
-    precondition(ids.isEmpty)
-    floats.grow(by: restored.count * stride, filledWith: 0)
-    try fill(floats.mutableBytes)
-    ids = restored
-    for (slot, id) in restored.enumerated() where isBound(slot) {
-      guard slots.updateValue(UInt32(slot), forKey: id) == nil else { return false }
-    }
+    noteArrays()
     return true
   }
 }

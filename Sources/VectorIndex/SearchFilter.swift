@@ -5,6 +5,9 @@ public struct SearchFilter {
   enum Kind {
     case predicate((UInt64) -> Bool)
     case bitmap(IDBitmap)
+    /// The rows of one tenant, and of those what `filter`, which knows them by their own ids, lets
+    /// pass.
+    indirect case tenant(TenantNumber, filter: Kind?)
   }
 
   let kind: Kind
@@ -22,9 +25,17 @@ public struct SearchFilter {
 
   /// Whether the row of `id` may be returned.
   func admits(_ id: UInt64) -> Bool {
-    switch kind {
+    kind.admits(id)
+  }
+}
+
+extension SearchFilter.Kind {
+  func admits(_ id: UInt64) -> Bool {
+    switch self {
     case .predicate(let passes): passes(id)
     case .bitmap(let ids): ids.contains(id)
+    case .tenant(let tenant, let filter):
+      tenant.owns(id) && (filter?.admits(tenant.own(id)) ?? true)
     }
   }
 }

@@ -1,13 +1,25 @@
 import CVector
+import Glibc
 
 extension VectorIndex {
   /// Reads an index that `save` wrote. Every byte is verified, and every rule that the search
   /// relies on, before the index exists: no content of a file can make a later call fail.
   /// - Throws: `.file`, with what is wrong.
   public static func load(from path: String) throws(VectorIndexError) -> VectorIndex {
+    try loadUnscoped(from: path).withoutTenants()
+  }
+
+  /// `load`, whether or not the rows are those of tenants: for what looks after the file.
+  package static func loadUnscoped(from path: String) throws(VectorIndexError) -> VectorIndex {
     do throws(IndexFileError) {
       return try IndexFileReader(source: IndexFileSource(opening: path)).load()
     } catch { throw .file(error) }
+  }
+
+  /// What is searched without naming a tenant must have none.
+  private func withoutTenants() throws(VectorIndexError) -> VectorIndex {
+    guard !attributes.isTenanted else { throw .file(.tenanted) }
+    return self
   }
 
   /// Opens an index that `save` wrote by mapping it: milliseconds, whatever the size of its rows.
@@ -25,6 +37,10 @@ extension VectorIndex {
   /// over it, as `save` does, is safe: the mapping keeps the old one.
   /// - Throws: `.file`, with what is wrong.
   public static func open(mapping path: String) throws(VectorIndexError) -> VectorIndex {
+    try openUnscoped(mapping: path).withoutTenants()
+  }
+
+  static func openUnscoped(mapping path: String) throws(VectorIndexError) -> VectorIndex {
     do throws(IndexFileError) {
       return try IndexFileReader(source: IndexFileSource(opening: path)).map()
     } catch { throw .file(error) }
@@ -33,7 +49,7 @@ extension VectorIndex {
   /// Loads a mapped index whole: before its first change.
   func materialise() throws(VectorIndexError) {
     guard let origin = change({ store, _ in store.mappedFrom }) else { return }
-    let whole = try VectorIndex.load(from: origin.path)
+    let whole = try VectorIndex.loadUnscoped(from: origin.path)
     change { store, _ in
       // Of two threads that come at once the second finds it done.
       guard store.mappedFrom != nil else { return }
@@ -68,9 +84,23 @@ private struct IndexFileReader: ~Copyable {
     let shape = try shape()
     let store = GraphStore(options: header.options, rows: header.nodes)
     store.restoreShape(shape, entry: header.entry ?? 0, isCentred: header.isCentred)
-    for (kind, array) in IndexSection.arrays { try fill(store.bytes(of: array), kind) }
+    for (kind, array) in IndexSection.arrays {
+      let memory = store.bytes(of: array)
+      trimLastHugePage(of: memory)
+      try fill(memory, kind)
+    }
     if let broken = store.restoreRows(shape) { throw .inconsistent(broken) }
     return try index(store)
+  }
+
+  /// Takes the end of an array, which fills its last huge page in part, from small pages: of two
+  /// arrays of half a page in use each, a small index would hold two megabytes for nothing.
+  private func trimLastHugePage(of memory: UnsafeMutableRawBufferPointer) {
+    let hugePageBytes = 2 << 20
+    guard let start = memory.baseAddress, memory.count > hugePageBytes,
+      Int(bitPattern: start) % hugePageBytes == 0
+    else { return }
+    madvise(start + memory.count / hugePageBytes * hugePageBytes, hugePageBytes, MADV_NOHUGEPAGE)
   }
 
   /// One byte a node, and all lengths held against it before memory is taken for them.

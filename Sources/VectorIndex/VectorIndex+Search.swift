@@ -68,19 +68,47 @@ extension VectorIndex {
     _ query: Span<Scalar>, k: Int, ef: Int, filter: SearchFilter?,
     reader: UnsafeMutablePointer<cvx_reader>
   ) throws(VectorIndexError) -> Int {
+    let found = try findOnce(query, k: k, ef: ef, filter: filter, reader: reader)
+    return found.isEnough
+      ? found.count : try findAll(query, k: k, filter: filter, reader: reader)
+  }
+
+  /// How often every row is looked at again; whoever removes rows faster than that has none left.
+  private static let scansMax = 8
+
+  /// Rows that others removed between a walk and its re-ranking left too few answers: every row is
+  /// looked at, again where it happens again.
+  @inline(never)
+  private func findAll<Scalar: VectorScalar>(
+    _ query: Span<Scalar>, k: Int, filter: SearchFilter?,
+    reader: UnsafeMutablePointer<cvx_reader>
+  ) throws(VectorIndexError) -> Int {
+    var found = (count: 0, isEnough: false)
+    for _ in 0..<Self.scansMax where !found.isEnough {
+      found = try findOnce(query, k: k, ef: Int(UInt32.max), filter: filter, reader: reader)
+    }
+    return found.count
+  }
+
+  @inline(__always)
+  private func findOnce<Scalar: VectorScalar>(
+    _ query: Span<Scalar>, k: Int, ef: Int, filter: SearchFilter?,
+    reader: UnsafeMutablePointer<cvx_reader>
+  ) throws(VectorIndexError) -> (count: Int, isEnough: Bool) {
     let scratch = reader.pointee.scratch!
     try prepare(query, into: scratch.pointee.query_exact)
     let view = cvx_current(current)!
     let count = cvx_count(view)
-    guard count > 0 else { return 0 }
+    guard count > 0 else { return (0, true) }
     let wanted = UInt32(min(k, Int(count)))
     var allow: UnsafeMutablePointer<UInt64>?
     if let filter {
       allow = cvx_reserve_allow(scratch, count)
       filter.mark(view, count, allow!)
     }
-    return Int(
-      cvx_find(view, scratch, wanted, UInt32(min(max(ef, k), Int(UInt32.max))), allow, count))
+    let found = cvx_find(
+      view, scratch, wanted, UInt32(min(max(ef, k), Int(UInt32.max))), allow, count)
+    return (Int(found), found == wanted || found >= cvx_passing(view, count, allow))
   }
 
   @inline(__always)
@@ -119,18 +147,37 @@ extension SearchFilter {
         }
       }
     case .predicate(let passes):
-      let words = (Int(count) + 63) / 64
-      for word in 0..<words {
-        var bits: UInt64 = 0
-        let first = word * 64
-        for bit in 0..<min(64, Int(count) - first) {
-          let slot = UInt32(first + bit)
-          if cvx_live(view, slot) != 0, passes(view.pointee.ids[first + bit]) {
-            bits |= 1 << UInt64(bit)
-          }
+      Self.mark(view, count, allow, passes)
+    case .tenant(let tenant, filter: .bitmap(let ids)?):
+      ids.words.withUnsafeBufferPointer { words in
+        var none: UInt64 = 0
+        withUnsafePointer(to: &none) {
+          cvx_allow_range(
+            view, count, tenant.first, TenantNumber.span, words.baseAddress ?? $0, words.count,
+            allow)
         }
-        allow[word] = bits
       }
+    case .tenant(let tenant, nil):
+      cvx_allow_range(view, count, tenant.first, TenantNumber.span, nil, 0, allow)
+    case .tenant:
+      Self.mark(view, count, allow, kind.admits)
+    }
+  }
+
+  private static func mark(
+    _ view: UnsafeMutablePointer<cvx_view>, _ count: UInt32,
+    _ allow: UnsafeMutablePointer<UInt64>, _ passes: (UInt64) -> Bool
+  ) {
+    for word in 0..<(Int(count) + 63) / 64 {
+      var bits: UInt64 = 0
+      let first = word * 64
+      for bit in 0..<min(64, Int(count) - first) {
+        let slot = UInt32(first + bit)
+        if cvx_live(view, slot) != 0, passes(view.pointee.ids[first + bit]) {
+          bits |= 1 << UInt64(bit)
+        }
+      }
+      allow[word] = bits
     }
   }
 }

@@ -34,6 +34,10 @@ public enum IndexFileError: Error, Hashable, Sendable {
   case checksumMismatch(section: String)
   /// The checksums fit, but the content contradicts itself.
   case inconsistent(String)
+  /// Rows of several tenants: `TenantedIndex` opens it.
+  case tenanted
+  /// Rows that belong to no tenant: `VectorIndex` opens it.
+  case notTenanted
   /// A write or flush of the journal failed before; reopen the index.
   case journalBroken
   /// A system call failed with `errno`.
@@ -72,6 +76,8 @@ extension IndexFileError: CustomStringConvertible {
     case .checksumMismatch(let section):
       "the \(section) section is damaged; rebuild the index"
     case .inconsistent(let reason): "the content contradicts itself: \(reason); rebuild the index"
+    case .tenanted: "holds the rows of several tenants; it is opened as a TenantedIndex"
+    case .notTenanted: "holds rows of no tenant; it is opened as a VectorIndex"
     case .journalBroken:
       "a write to the journal failed, and what is on the disk is not known; open the index anew"
     case .system(let call, let path, let errno): "\(call) \(path): error \(errno)"

@@ -7,12 +7,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/// Instruction sets that have kernels of their own, narrowest first.
+/// Instruction sets that have kernels of their own, narrowest first; a processor has those of its
+/// family, and what is asked for of the other's is the baseline.
 enum {
   CVECTOR_BASELINE = 0,
   CVECTOR_AVX2_FMA = 1,
   CVECTOR_AVX512F = 2,
   CVECTOR_AVX512_VNNI = 3,
+  CVECTOR_NEON = 4,
+  /// With the products of bytes that ARMv8.2 brought (ASIMDDP).
+  CVECTOR_NEON_DOT = 5,
 };
 
 /// The widest set that this processor and kernel can run.
@@ -187,6 +191,49 @@ uint32_t cvx_search(const cvx_view *view, cvx_scratch *scratch, const cvx_query 
 uint32_t cvx_find(const cvx_view *view, cvx_scratch *scratch, uint32_t k, uint32_t ef,
                   const uint64_t *allow, uint32_t count);
 
+/// Queries of a batch that are answered together at most.
+#define CVX_TILE 32
+
+/// The memory of a tile of queries.
+typedef struct cvx_batch cvx_batch;
+
+cvx_batch *cvx_batch_create(uint32_t dimension);
+void cvx_batch_destroy(cvx_batch *batch);
+
+/// Where the checked vector of a query goes.
+float *cvx_batch_vector(cvx_batch *batch, uint32_t number);
+
+/// Whether so many queries at once are cheaper by looking at every row.
+int cvx_is_tiled(const cvx_view *view, uint32_t count, uint32_t queries, uint32_t k, uint32_t ef);
+
+/// `cvx_find` of up to CVX_TILE queries, whose vectors are in `batch`: query i's answers, of which
+/// there are counts[i], from results[i · k] on. They are those of `cvx_find`, or nearer ones where
+/// every row was looked at.
+void cvx_find_batch(const cvx_view *view, cvx_batch *batch, cvx_scratch *scratch,
+                    uint32_t queries, uint32_t k, uint32_t ef, uint32_t count,
+                    cvx_result *results, uint32_t *counts);
+
+/// The rows of an exact index: Float32, and codes of the same rows, rotated, which tell which of
+/// them need no look. `view` has codes, factors and live bits of as many rows.
+typedef struct {
+  cvx_view view;
+  const float *rows;
+  size_t row_stride;
+  uint32_t count;
+  /// The largest distance of a row from its codes, and the largest length of a row, or more.
+  float error_max;
+  float length_max;
+} cvx_exact_rows;
+
+/// Encodes a row, rotated in place, into `slot`; what it may widen are the bounds.
+void cvx_exact_encode(cvx_exact_rows *rows, uint32_t slot, float *vector);
+
+/// The k nearest rows of each of up to CVX_TILE queries, whose checked vectors are in `batch`, as
+/// if every row had been compared in Float32; query i's from answers[i · k] on. A query whose codes
+/// do not prove that is left out: counts[i] is UINT32_MAX then.
+void cvx_exact_tile(const cvx_exact_rows *rows, cvx_batch *batch, cvx_scratch *scratch,
+                    uint32_t queries, uint32_t k, cvx_answer *answers, uint32_t *counts);
+
 /// Room for a bit a slot.
 uint64_t *cvx_reserve_allow(cvx_scratch *scratch, uint32_t count);
 
@@ -197,6 +244,14 @@ uint32_t cvx_scan(const cvx_view *view, cvx_scratch *scratch, const cvx_query *q
 /// The slots whose ids are in a bitmap of ids; room for `count` bits.
 void cvx_allow_ids(const cvx_view *view, uint32_t count, const uint64_t *words, size_t word_count,
                    uint64_t *allow);
+
+/// Live rows of the first `count` slots whose bit is set; without `allow` all of them.
+uint32_t cvx_passing(const cvx_view *view, uint32_t count, const uint64_t *allow);
+
+/// The slots whose ids are at least `first` and less than `first + span`; where `words` is not null,
+/// of those the ones whose bit `id - first` is set. Room for `count` bits.
+void cvx_allow_range(const cvx_view *view, uint32_t count, uint64_t first, uint64_t span,
+                     const uint64_t *words, size_t word_count, uint64_t *allow);
 
 /// Chooses the edges of `slot`, which has codes and no edges yet, against the graph as it is:
 /// `chosen` gets view->degree slots of layer 0, then upper_degree of each layer above up to its

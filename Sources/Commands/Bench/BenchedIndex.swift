@@ -7,11 +7,9 @@ struct BenchedIndex: Sendable {
 
   /// Builds the index of the first `rows` rows.
   init(
-    building data: RowFile, rows: Int, metric: Metric, m: Int, efConstruction: Int, threads: Int
+    building data: RowFile, rows: Int, options: VectorIndex.Options, threads: Int
   ) throws {
-    index = try VectorIndex(
-      options: .init(
-        dimension: data.dimension, metric: metric, m: m, efConstruction: efConstruction))
+    index = try VectorIndex(options: options)
     let floats = try data.floats(0..<rows)
     let ids = (0..<rows).map { UInt64($0) }
     try index.add(rows: floats.span, ids: ids.span, threads: threads)

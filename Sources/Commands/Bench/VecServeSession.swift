@@ -16,6 +16,11 @@ struct VecServeSession {
 
   private(set) var isOver = false
 
+  /// Of an index that is built without naming one.
+  let storage: VectorIndex.Storage
+
+  init(storage: VectorIndex.Storage = .standard) { self.storage = storage }
+
   /// Limits of what a line may ask for.
   private enum Limit {
     static let k = 1...65_536
@@ -43,6 +48,7 @@ struct VecServeSession {
     case "filter": return try filter(request)
     case "add": return try add(request)
     case "mixed": return try mixed(request)
+    case "probe": return try probe(request)
     case "delete": return try delete(request)
     case "save": return try save(request)
     case "load": return try load(request)
@@ -95,6 +101,8 @@ struct VecServeSession {
     let m = try request.integer("m", in: VectorIndex.mRange, default: 16)
     let efConstruction = try request.integer(
       "efc", in: VectorIndex.efConstructionRange, default: 200)
+    let storage = try request.choice(
+      "storage", of: VectorIndex.Storage.names, default: storage.commandLineName)
     let threads = try request.integer("threads", in: Limit.threads, default: 1)
     guard rows <= data.base.count else {
       throw VecServeError("n: the data set has \(data.base.count) rows")
@@ -103,7 +111,10 @@ struct VecServeSession {
     let before = ProcessUsage.residentBytes()
     let watch = StopWatch()
     let made = try BenchedIndex(
-      building: data.base, rows: rows, metric: data.metric, m: m, efConstruction: efConstruction,
+      building: data.base, rows: rows,
+      options: .init(
+        dimension: data.dimension, metric: data.metric, m: m, efConstruction: efConstruction,
+        storage: VectorIndex.Storage(commandLine: storage) ?? .standard),
       threads: threads)
     let seconds = (watch.wallSeconds, watch.cpuSeconds)
     benched = made
@@ -212,6 +223,24 @@ struct VecServeSession {
       throw VecServeError("\(path): expected one byte a row")
     }
     return try report(run.single(allow: allow), run, request)
+  }
+
+  /// What the library's own probe says about the recall of searches with `ef`.
+  private func probe(_ request: VecServeRequest) throws -> JSONObject {
+    let run = try run(request)
+    let probe = RecallProbe(
+      run.index,
+      options: .init(
+        k: run.k, ef: run.ef, sampleEvery: 1, sampleMax: run.count, runMax: run.count))
+    let dimension = run.index.options.dimension
+    for query in 0..<run.count {
+      probe.observe(Array(run.queries[query * dimension..<(query + 1) * dimension]))
+    }
+    let compared = try probe.run()
+    return [
+      "recall": .double(probe.report.recall), "drift": .double(probe.report.drift),
+      "nq": .int(Int64(compared)),
+    ]
   }
 
   private func report(

@@ -15,6 +15,9 @@ enum IndexCommands {
   static let efFlag = FlagDefinition(
     name: "ef", kind: .integer("EF", 1...1_048_576),
     summary: "candidates kept while searching; more is slower and finds more (64)")
+  static let storageFlag = FlagDefinition(
+    name: "storage", kind: .choice(VectorIndex.Storage.names),
+    summary: "16 bits a component, or 8 for half the memory (standard)")
   static let kFlag = FlagDefinition(
     name: "k", kind: .integer("K", 1...1_000), summary: "answers a query (10)")
 
@@ -22,7 +25,7 @@ enum IndexCommands {
     -> VectorIndex
   {
     let path = Path.absolute(path, in: context.workingDirectory)
-    do throws(VectorIndexError) { return try VectorIndex.load(from: path) } catch {
+    do throws(VectorIndexError) { return try VectorIndex.loadUnscoped(from: path) } catch {
       throw failure(path, error)
     }
   }
@@ -53,6 +56,7 @@ struct IndexBuildCommand: Command {
       FlagDefinition(
         name: "ef-construction", kind: .integer("EF", 1...65_536),
         summary: "candidates looked at for each insertion (200)"),
+      IndexCommands.storageFlag,
       FlagDefinition(
         name: "threads", kind: .integer("N", 1...256), summary: "threads that build (1)"),
       .json,
@@ -71,7 +75,8 @@ struct IndexBuildCommand: Command {
       let (rows, metric) = try source(context)
       let options = VectorIndex.Options(
         dimension: rows.dimension, metric: metric, m: typed.integer("m") ?? 16,
-        efConstruction: typed.integer("ef-construction") ?? 200)
+        efConstruction: typed.integer("ef-construction") ?? 200,
+        storage: VectorIndex.Storage(commandLine: typed["storage"]) ?? .standard)
       let index = try VectorIndex(options: options)
       let floats = try rows.floats(0..<rows.count)
       let ids = (0..<rows.count).map { UInt64($0) }
@@ -239,4 +244,18 @@ struct IndexEvalCommand: Command {
       throw CommandFailure(.failed, "\(error)")
     }
   }
+}
+
+extension VectorIndex.Storage {
+  static var names: [String] { allCases.map(\.commandLineName) }
+
+  /// As it is written on the command line.
+  init?(commandLine name: String?) {
+    guard let storage = Self.allCases.first(where: { $0.commandLineName == name }) else {
+      return nil
+    }
+    self = storage
+  }
+
+  var commandLineName: String { "\(self)" }
 }

@@ -30,6 +30,7 @@ struct IndexInspectCommand: Command {
       "rows": .int(Int64(file.nodes)), "dimension": .int(Int64(file.options.dimension)),
       "metric": .string(file.options.metric.commandLineName), "m": .int(Int64(file.options.m)),
       "ef_construction": .int(Int64(file.options.efConstruction)),
+      "storage": .string(file.options.storage.commandLineName),
       "bytes": .int(Int64(file.bytes)), "embedder": .string(attributes.embedder),
       "weights_digest": .string(attributes.weightsDigest),
       "chunker": .string(attributes.chunker), "extra": .object(extra),
@@ -67,7 +68,7 @@ struct IndexVerifyCommand: Command {
     do throws(VectorIndexError) {
       try VectorIndex.verify(file: path)
       // The checksums say that the bytes are those that were written; loading, that they make sense.
-      rows = try VectorIndex.load(from: path).count
+      rows = try VectorIndex.loadUnscoped(from: path).count
     } catch {
       throw IndexCommands.failure(path, error)
     }
