@@ -1,6 +1,9 @@
 // How a node's edges are chosen.
 #include "graph.h"
 
+/// Where more than one in so many candidates was removed, a walk that passes them finds more.
+#define REMOVED_SHARE 5
+
 // Whether one of the `chosen` leads to the candidate well enough: it is nearer to it than the base
 // is. Or as far from the base, so most likely a copy of the candidate: under inner product a copy
 // need not be near, and a list of thirty copies leads nowhere.
@@ -68,6 +71,14 @@ static void plan_layer(const cvx_view *view, cvx_scratch *scratch, uint32_t slot
   for (; taken < limit; taken++) chosen[taken] = CVX_NONE;
 }
 
+// Whether most of the candidates that a walk found are rows that are there.
+static int has_enough(const cvx_view *view, const cvx_scratch *scratch) {
+  uint32_t live = 0;
+  for (uint32_t at = 0; at < scratch->pool_count; at++)
+    live += (uint32_t)cvx_is_live(view->live, cvx_key_slot(scratch->pool[at]));
+  return live >= scratch->pool_count - scratch->pool_count / REMOVED_SHARE;
+}
+
 void cvx_plan(const cvx_view *view, cvx_scratch *scratch, uint32_t count, uint32_t entry,
               uint32_t slot, uint32_t *chosen) {
   cvx_query query = {.codes = scratch->query_codes};
@@ -81,9 +92,9 @@ void cvx_plan(const cvx_view *view, cvx_scratch *scratch, uint32_t count, uint32
       for (uint32_t at = 0; at < cvx_degree(view, layer); at++) out[at] = CVX_NONE;
       continue;
     }
-    if (layer > 0 || cvx_removed_count(view) == 0) {
-      cvx_walk(view, &query, scratch, count, start, layer, ef);
-      start = scratch->pool[0] & ~CVX_EXPANDED;
+    cvx_walk_wide(view, &query, scratch, count, start, layer, ef);
+    start = scratch->pool[0] & ~CVX_EXPANDED;
+    if (layer > 0 || cvx_removed_count(view) == 0 || has_enough(view, scratch)) {
       plan_layer(view, scratch, slot, layer, scratch->pool, scratch->pool_count, out);
     } else if (cvx_walk_past(view, &query, scratch, count, start, ef)) {
       plan_layer(view, scratch, slot, 0, scratch->pool, scratch->pool_count, out);
@@ -95,4 +106,13 @@ void cvx_plan(const cvx_view *view, cvx_scratch *scratch, uint32_t count, uint32
       plan_layer(view, scratch, slot, 0, scratch->found, scratch->found_count, out);
     }
   }
+}
+
+uint64_t cvx_region(const cvx_view *view, cvx_scratch *scratch, uint32_t count, uint32_t entry,
+                    uint32_t slot) {
+  cvx_query query = {.codes = scratch->query_codes};
+  cvx_query_of_row(view, slot, &query);
+  uint32_t wide = cvx_key_slot(cvx_descend(view, &query, scratch, count, entry, 1));
+  uint32_t narrow = cvx_key_slot(cvx_descend(view, &query, scratch, count, wide, 0));
+  return (uint64_t)wide << 32 | narrow;
 }
