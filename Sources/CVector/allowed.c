@@ -2,7 +2,7 @@
 #include "graph.h"
 
 #if defined(__x86_64__)
-#include <emmintrin.h>
+#include <immintrin.h>
 #endif
 #include <string.h>
 
@@ -35,16 +35,55 @@ CVX_INLINE uint64_t bits_of_16(const uint8_t *bytes) {
 #endif
 }
 
+#if defined(__x86_64__)
+__attribute__((target("avx512f,avx512bw"))) static void pack_avx512(const uint8_t *bytes,
+                                                                   size_t words, uint64_t *out) {
+  for (size_t word = 0; word < words; word++) {
+    __m512i part = _mm512_loadu_si512(bytes + 64 * word);
+    out[word] = _mm512_test_epi8_mask(part, part);
+  }
+}
+#endif
+
+static void pack_words(const uint8_t *bytes, size_t words, uint64_t *out) {
+#if defined(__x86_64__)
+  if (cvector_level() >= CVECTOR_AVX512_VNNI) return pack_avx512(bytes, words, out);
+#endif
+  for (size_t word = 0; word < words; word++, bytes += 64) {
+    out[word] = bits_of_16(bytes) | bits_of_16(bytes + 16) << 16 | bits_of_16(bytes + 32) << 32 |
+                bits_of_16(bytes + 48) << 48;
+  }
+}
+
 void cvx_pack_bytes(const uint8_t *bytes, size_t count, uint64_t *words) {
   size_t whole = count / 64;
-  for (size_t word = 0; word < whole; word++, bytes += 64) {
-    words[word] = bits_of_16(bytes) | bits_of_16(bytes + 16) << 16 |
-                  bits_of_16(bytes + 32) << 32 | bits_of_16(bytes + 48) << 48;
-  }
+  pack_words(bytes, whole, words);
   if (count % 64 == 0) return;
   uint8_t rest[64] = {0};
-  memcpy(rest, bytes, count % 64);
-  cvx_pack_bytes(rest, 64, words + whole);
+  memcpy(rest, bytes + 64 * whole, count % 64);
+  pack_words(rest, 1, words + whole);
+}
+
+CVX_INLINE uint64_t sum_allowed(const cvx_view *view, const uint64_t *allow, uint32_t count) {
+  uint64_t allowed = 0;
+  for (uint32_t word = 0; word * 64ull < count; word++)
+    allowed += (uint64_t)__builtin_popcountll(allowed_word(view, allow, word, count));
+  return allowed;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("popcnt"))) static uint64_t sum_popcnt(const cvx_view *view,
+                                                             const uint64_t *allow,
+                                                             uint32_t count) {
+  return sum_allowed(view, allow, count);
+}
+#endif
+
+static uint64_t count_allowed(const cvx_view *view, const uint64_t *allow, uint32_t count) {
+#if defined(__x86_64__)
+  if (cvector_level() >= CVECTOR_AVX2_FMA) return sum_popcnt(view, allow, count);
+#endif
+  return sum_allowed(view, allow, count);
 }
 
 static void offer_group(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
@@ -150,9 +189,7 @@ int cvx_walk_allowed(const cvx_view *view, const cvx_query *query, cvx_scratch *
 uint32_t cvx_search_allowed(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
                             uint32_t count, uint32_t entry, uint32_t k, uint32_t ef,
                             const uint64_t *allow, cvx_answer *answers) {
-  uint64_t allowed = 0;
-  for (uint32_t word = 0; word * 64ull < count; word++)
-    allowed += (uint64_t)__builtin_popcountll(allowed_word(view, allow, word, count));
+  uint64_t allowed = count_allowed(view, allow, count);
   if (allowed == 0) return 0;
   double share = (double)allowed / (double)count;
   // Rows that a walk looks at: as many as fill the list of the allowed, and their neighbours.

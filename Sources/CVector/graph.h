@@ -86,10 +86,6 @@ uint32_t cvx_select(const cvx_view *view, cvx_scratch *scratch, const uint64_t *
 int cvx_is_shadowed(const cvx_view *view, const cvx_query *candidate, float distance,
                     const uint32_t *chosen, const float *base, uint32_t count);
 
-/// Distances of `count` slots from a row, as sorted candidates in the pool.
-uint32_t cvx_rank(const cvx_view *view, cvx_scratch *scratch, uint32_t target,
-                  const uint32_t *slots, uint32_t count);
-
 void cvx_set_list(const cvx_view *view, uint32_t target, uint32_t layer, const uint32_t *slots,
                   uint32_t count);
 
@@ -131,7 +127,10 @@ uint64_t cvx_descend(const cvx_view *view, const cvx_query *query, cvx_scratch *
                      uint32_t count, uint32_t entry, uint32_t above);
 void cvx_walk(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch, uint32_t count,
               uint64_t start, uint32_t layer, uint32_t ef);
-/// The same in layer 0 of a graph that holds removed rows: they are followed, and not among the
+/// The same for many candidates, nearly all of which are followed in the end whatever their order.
+void cvx_walk_wide(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
+                   uint32_t count, uint64_t start, uint32_t layer, uint32_t ef);
+/// `cvx_walk` in layer 0 of a graph that holds removed rows: they are followed, and not among the
 /// candidates. Zero where so many are around that `cvx_walk_allowed` finds more.
 int cvx_walk_past(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
                   uint32_t count, uint64_t start, uint32_t ef);

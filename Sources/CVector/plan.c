@@ -1,6 +1,9 @@
 // How a node's edges are chosen.
 #include "graph.h"
 
+/// Where more than one in so many candidates was removed, a walk that passes them finds more.
+#define REMOVED_SHARE 5
+
 // Whether one of the `chosen` leads to the candidate well enough: it is nearer to it than the base
 // is. Or as far from the base, so most likely a copy of the candidate: under inner product a copy
 // need not be near, and a list of thirty copies leads nowhere.
@@ -68,6 +71,14 @@ static void plan_layer(const cvx_view *view, cvx_scratch *scratch, uint32_t slot
   for (; taken < limit; taken++) chosen[taken] = CVX_NONE;
 }
 
+// Whether most of the candidates that a walk found are rows that are there.
+static int has_enough(const cvx_view *view, const cvx_scratch *scratch) {
+  uint32_t live = 0;
+  for (uint32_t at = 0; at < scratch->pool_count; at++)
+    live += (uint32_t)cvx_is_live(view->live, cvx_key_slot(scratch->pool[at]));
+  return live >= scratch->pool_count - scratch->pool_count / REMOVED_SHARE;
+}
+
 void cvx_plan(const cvx_view *view, cvx_scratch *scratch, uint32_t count, uint32_t entry,
               uint32_t slot, uint32_t *chosen) {
   cvx_query query = {.codes = scratch->query_codes};
@@ -81,9 +92,9 @@ void cvx_plan(const cvx_view *view, cvx_scratch *scratch, uint32_t count, uint32
       for (uint32_t at = 0; at < cvx_degree(view, layer); at++) out[at] = CVX_NONE;
       continue;
     }
-    if (layer > 0 || cvx_removed_count(view) == 0) {
-      cvx_walk(view, &query, scratch, count, start, layer, ef);
-      start = scratch->pool[0] & ~CVX_EXPANDED;
+    cvx_walk_wide(view, &query, scratch, count, start, layer, ef);
+    start = scratch->pool[0] & ~CVX_EXPANDED;
+    if (layer > 0 || cvx_removed_count(view) == 0 || has_enough(view, scratch)) {
       plan_layer(view, scratch, slot, layer, scratch->pool, scratch->pool_count, out);
     } else if (cvx_walk_past(view, &query, scratch, count, start, ef)) {
       plan_layer(view, scratch, slot, 0, scratch->pool, scratch->pool_count, out);
@@ -97,48 +108,11 @@ void cvx_plan(const cvx_view *view, cvx_scratch *scratch, uint32_t count, uint32
   }
 }
 
-// Distances of a list from a row, as sorted candidates in the pool.
-uint32_t cvx_rank(const cvx_view *view, cvx_scratch *scratch, uint32_t target,
-                  const uint32_t *slots, uint32_t count) {
+uint64_t cvx_region(const cvx_view *view, cvx_scratch *scratch, uint32_t count, uint32_t entry,
+                    uint32_t slot) {
   cvx_query query = {.codes = scratch->query_codes};
-  cvx_query_of_row(view, target, &query);
-  cvx_reserve_pool(scratch, count);
-  float distances[CVX_GROUP + 4];
-  uint32_t kept = 0;
-  for (uint32_t from = 0; from < count; from += CVX_GROUP) {
-    uint32_t group = count - from < CVX_GROUP ? count - from : CVX_GROUP;
-    cvx_prefetch(view, slots + from, group);
-    cvx_distances(view, &query, slots + from, group, distances);
-    for (uint32_t at = 0; at < group; at++)
-      cvx_insert(scratch->pool, &kept, count, cvx_key(distances[at], slots[from + at]));
-  }
-  return kept;
-}
-
-void cvx_set_list(const cvx_view *view, uint32_t target, uint32_t layer, const uint32_t *slots,
-                  uint32_t count) {
-  uint32_t *edges = cvx_edges(view, target, layer), degree = cvx_degree(view, layer);
-  for (uint32_t at = 0; at < degree; at++)
-    cvx_set_edge(edges + at, at < count ? slots[at] : CVX_NONE);
-}
-
-void cvx_link(const cvx_view *view, cvx_scratch *scratch, uint32_t target, uint32_t layer,
-              const uint32_t *sources, uint32_t count) {
-  uint32_t all[2 * CVX_DEGREE_MAX], chosen[CVX_DEGREE_MAX];
-  uint32_t degree = cvx_degree(view, layer), held = 0;
-  uint32_t *edges = cvx_edges(view, target, layer);
-  for (uint32_t at = 0; at < degree; at++) {
-    uint32_t slot = cvx_edge(edges + at);
-    if (slot != CVX_NONE) all[held++] = slot;
-  }
-  for (uint32_t at = 0; at < count && held < 2 * CVX_DEGREE_MAX; at++) {
-    int is_there = sources[at] == target;
-    for (uint32_t other = 0; other < held && !is_there; other++)
-      is_there = all[other] == sources[at];
-    if (!is_there) all[held++] = sources[at];
-  }
-  if (held <= degree) return cvx_set_list(view, target, layer, all, held);
-  uint32_t kept = cvx_rank(view, scratch, target, all, held);
-  uint32_t taken = cvx_select(view, scratch, scratch->pool, kept, degree, chosen);
-  cvx_set_list(view, target, layer, chosen, taken);
+  cvx_query_of_row(view, slot, &query);
+  uint32_t wide = cvx_key_slot(cvx_descend(view, &query, scratch, count, entry, 1));
+  uint32_t narrow = cvx_key_slot(cvx_descend(view, &query, scratch, count, wide, 0));
+  return (uint64_t)wide << 32 | narrow;
 }

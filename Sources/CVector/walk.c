@@ -8,6 +8,9 @@
 #define PAST_MAX 64
 #define PAST_MIN 16
 
+/// Candidates that a wide walk follows at once: their rows come from memory together.
+#define AT_ONCE 4
+
 CVX_INLINE void prefetch_row(const cvx_view *view, uint32_t slot, uint32_t lines) {
   const uint8_t *row = cvx_row(view, slot);
   for (uint32_t line = 0; line < lines; line++) __builtin_prefetch(row + 64 * line);
@@ -185,6 +188,40 @@ void cvx_walk(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch
     scratch->pool[cursor] |= CVX_EXPANDED;
     cursor = expand(view, query, scratch, count, slot, layer, ef, cursor + 1, 0);
   }
+  cvx_visit_end(scratch);
+}
+
+// Of the candidates from `cursor` on, follows some at once; where the walk goes on.
+static uint32_t expand_some(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
+                            uint32_t count, uint32_t layer, uint32_t ef, uint32_t cursor) {
+  uint32_t fresh[AT_ONCE * CVX_DEGREE_MAX + 1], found = 0;
+  float distances[CVX_GROUP + 4];
+  for (uint32_t taken = 0; taken < AT_ONCE && cursor < scratch->pool_count; cursor++) {
+    if (scratch->pool[cursor] & CVX_EXPANDED) continue;
+    uint32_t slot = cvx_key_slot(scratch->pool[cursor]);
+    scratch->pool[cursor] |= CVX_EXPANDED;
+    found += cvx_collect(view, scratch, slot, layer, count, fresh + found);
+    taken++;
+  }
+  uint32_t next = cursor;
+  for (uint32_t from = 0; from < found; from += CVX_GROUP) {
+    uint32_t group = found - from < CVX_GROUP ? found - from : CVX_GROUP;
+    cvx_prefetch(view, fresh + from, group);
+    cvx_distances(view, query, fresh + from, group, distances);
+    uint32_t lowest = offer(view, scratch, fresh + from, distances, group, ef, layer, 0);
+    next = lowest < next ? lowest : next;
+  }
+  scratch->evaluations += found;
+  while (next < scratch->pool_count && (scratch->pool[next] & CVX_EXPANDED)) next++;
+  return next;
+}
+
+void cvx_walk_wide(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
+                   uint32_t count, uint64_t start, uint32_t layer, uint32_t ef) {
+  begin(scratch, count, start, ef);
+  uint32_t cursor = 0;
+  while (cursor < scratch->pool_count)
+    cursor = expand_some(view, query, scratch, count, layer, ef, cursor);
   cvx_visit_end(scratch);
 }
 

@@ -3,15 +3,19 @@ import Glibc
 /// Address space for one array, reserved at once and filled from its start: growing moves nothing,
 /// so readers keep their addresses and no addition ever waits for a copy. Pages that were never
 /// touched take no memory; what lies beyond the first 2 MiB is of huge pages where the system
-/// gives them.
+/// gives them. To make a huge page takes milliseconds, so the one that growth comes to next is made
+/// by a thread of its own, before anybody waits for it.
 final class ArraySpace<Element: BitwiseCopyable> {
   let base: UnsafeMutablePointer<Element>
   let reservedBytes: Int
-  private var advisedBytes = ArraySpace.hugePageBytes
+  /// Where the last page that was made ahead ends.
+  private(set) var preparedBytes = 0
 
   private static var hugePageBytes: Int { 2 << 20 }
-  /// Bytes for which huge pages are asked at once.
-  private static var adviceStep: Int { 32 << 20 }
+  /// Bytes before the end of a page from which the next one is made.
+  private static var preparedFrom: Int { hugePageBytes / 4 }
+  /// MADV_POPULATE_WRITE of Linux 5.14; older ones refuse it, and pages are made as they are used.
+  private static var populateWrite: CInt { 23 }
 
   /// Nil where the process may not have that much address space.
   init?(reserving elements: Int) {
@@ -29,18 +33,31 @@ final class ArraySpace<Element: BitwiseCopyable> {
     if rest > 0 { munmap(mapped + (start - address) + reservedBytes, rest) }
     base = UnsafeMutableRawPointer(bitPattern: start)!.bindMemory(
       to: Element.self, capacity: elements)
+    // A small array is not worth a huge page.
+    if reservedBytes > Self.hugePageBytes {
+      madvise(
+        UnsafeMutableRawPointer(base) + Self.hugePageBytes, reservedBytes - Self.hugePageBytes,
+        MADV_HUGEPAGE)
+    }
   }
 
   deinit { munmap(base, reservedBytes) }
 
-  /// Says that the first `elements` will be used; the new ones are zero.
-  func use(_ elements: Int) {
-    let bytes = elements * MemoryLayout<Element>.stride
-    guard bytes > advisedBytes else { return }
-    let end = min(reservedBytes, bytes + Self.adviceStep) / Self.hugePageBytes * Self.hugePageBytes
-    guard end > advisedBytes else { return }
-    madvise(UnsafeMutableRawPointer(base) + advisedBytes, end - advisedBytes, MADV_HUGEPAGE)
-    advisedBytes = end
+  /// Says that more elements will follow the first `elements`, one by one.
+  func prepareGrowth(beyond elements: Int) {
+    let used = elements * MemoryLayout<Element>.stride
+    let next = (used / Self.hugePageBytes + 1) * Self.hugePageBytes
+    let end = next + Self.hugePageBytes
+    guard next - used <= Self.preparedFrom, end > preparedBytes, end <= reservedBytes else {
+      return
+    }
+    preparedBytes = end
+    // The thread holds the space, so it stays mapped as long as that takes.
+    let space = Unchecked(self)
+    NativeThread.start {
+      madvise(
+        UnsafeMutableRawPointer(space.value.base) + next, Self.hugePageBytes, Self.populateWrite)
+    }
   }
 
   func bytes(_ elements: Int) -> UnsafeMutableRawBufferPointer {

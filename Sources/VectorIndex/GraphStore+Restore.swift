@@ -11,7 +11,7 @@ extension GraphStore {
       view.pointee.upper_starts[slot] = UInt32(lists)
       lists += Int(level)
     }
-    useRows(shape.count, upperLists: lists)
+    upperLists = lists
     cvx_set_head(view, UInt32(shape.count), entry)
     isCentred = centred
   }

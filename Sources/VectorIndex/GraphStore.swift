@@ -36,7 +36,7 @@ final class GraphStore {
   /// What only the writer knows.
   var table = IDTable()
   /// Lists of the layers above 0.
-  private(set) var upperLists = 0
+  var upperLists = 0
   /// The file that the arrays are mapped from; nothing may be changed then.
   var mappedFrom: MappedOrigin?
   /// Whether the mean is that of the rows.
@@ -148,33 +148,28 @@ final class GraphStore {
 
   /// Makes the slots up to `slots` usable, with their levels and without edges.
   func appendSlots(upTo slots: Int) {
-    var lists = upperLists
     let known = count
-    levels.use(slots)
-    upperStarts.use(slots)
     for slot in known..<slots {
       let level = drawLevel(slot)
       levels.base[slot] = UInt8(level)
-      upperStarts.base[slot] = UInt32(lists)
-      lists += level
+      upperStarts.base[slot] = UInt32(upperLists)
+      upperLists += level
     }
-    useRows(slots, upperLists: lists)
     for slot in known..<slots { cvx_clear_edges(view, UInt32(slot)) }
+    prepareGrowth(beyond: slots)
   }
 
-  /// Says how much of each array will be used.
-  func useRows(_ slots: Int, upperLists lists: Int) {
+  /// Has the memory made that the next rows will be in.
+  private func prepareGrowth(beyond slots: Int) {
     let stride = Int(view.pointee.stride)
-    codes.use(slots * stride)
-    residuals?.use(slots * stride)
-    factors.use(slots)
-    edges.use(slots * 2 * options.m)
-    levels.use(slots)
-    upperStarts.use(slots)
-    upperEdges.use(lists * options.m)
-    live.use(slots / 64 + 1)
-    ids.use(slots)
-    upperLists = lists
+    codes.prepareGrowth(beyond: slots * stride)
+    residuals?.prepareGrowth(beyond: slots * stride)
+    factors.prepareGrowth(beyond: slots)
+    edges.prepareGrowth(beyond: slots * 2 * options.m)
+    levels.prepareGrowth(beyond: slots)
+    upperStarts.prepareGrowth(beyond: slots)
+    upperEdges.prepareGrowth(beyond: upperLists * options.m)
+    ids.prepareGrowth(beyond: slots)
   }
 
   // MARK: Rows

@@ -259,6 +259,10 @@ void cvx_allow_range(const cvx_view *view, uint32_t count, uint64_t first, uint6
 void cvx_plan(const cvx_view *view, cvx_scratch *scratch, uint32_t count, uint32_t entry,
               uint32_t slot, uint32_t *chosen);
 
+/// Where a row lies: the same number, or numbers near each other, for rows that lie together.
+uint64_t cvx_region(const cvx_view *view, cvx_scratch *scratch, uint32_t count, uint32_t entry,
+                    uint32_t slot);
+
 /// Gives `target` edges to `sources` in `layer`; a list that is too short for all is chosen anew.
 void cvx_link(const cvx_view *view, cvx_scratch *scratch, uint32_t target, uint32_t layer,
               const uint32_t *sources, uint32_t count);
@@ -266,7 +270,7 @@ void cvx_link(const cvx_view *view, cvx_scratch *scratch, uint32_t target, uint3
 /// Replaces the edges of `slot` that lead to `dead` slots (a bit each below `dead_count`) by edges
 /// to where those lead.
 void cvx_repair(const cvx_view *view, cvx_scratch *scratch, uint32_t slot, const uint64_t *dead,
-                uint32_t dead_count, uint32_t count);
+                uint32_t dead_count);
 
 // MARK: Writers and readers at once
 
