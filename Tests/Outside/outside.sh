@@ -49,6 +49,6 @@ done
 median() { sort -g "$1" | sed -n 3p; }
 awk -v ours="$(median "$work/ours")" -v theirs="$(median "$work/theirs")" 'BEGIN {
   ratio = ours / theirs
-  printf "outside package: %.2f of the rate of vec-serve (must: 0.9) %s\n", ratio, ratio >= 0.9 ? "pass" : "FAIL"
-  exit ratio < 0.9
+  printf "outside package: %.2f of the rate of vec-serve (must: 0.9) %s\n", ratio, (ratio >= 0.9 ? "pass" : "FAIL")
+  exit (ratio < 0.9)
 }'
