@@ -3,9 +3,9 @@ import Iggy
 
 /// The write-ahead journal of one loop: two files that take turns. Every commit group is one
 /// contiguous write and, unless it holds `replicated` records only, one fdatasync; one is in flight
-/// at a time. A small group of such records is stored in mapped pages where they are ready: there it
-/// is the kernel's at once, as after a write. A group says whether the one before it was durable when it was written, so that it is
-/// known which groups a power loss can have taken.
+/// at a time. A small group of such records is stored in mapped pages where they are ready: there
+/// it is the kernel's at once, as after a write. A group says whether the one before it was durable
+/// when it was written, so that it is known which groups a power loss can have taken.
 final class Journal {
   static func path(_ index: Int) -> String { "log/journal-0-\(index == 0 ? "a" : "b").wal" }
 
