@@ -3,19 +3,28 @@
 // belongs to the rows that come later.
 #include "graph.h"
 
-/// Successors of a removed row that are tried as its replacement.
-#define TRIED 4
+/// Successors of a removed row that are tried as its replacement, nearest first.
+#define TRIED 8
 /// A list that has lost one in so many edges gets another for every one it loses.
-#define LEAST_SHARE 6
-
-/// Rows compared at once: most often one of the first leads there.
-#define AT_ONCE 4
+#define LEAST_SHARE 8
 
 // A list on its way from what it was to what it will be.
 typedef struct {
   uint32_t slots[CVX_DEGREE_MAX + 1];
+  float distances[CVX_DEGREE_MAX + 4];
   uint32_t count;
 } list;
+
+static void measure(const cvx_view *view, const cvx_query *query, const uint32_t *slots,
+                    uint32_t count, float *distances) {
+  for (uint32_t from = 0; from < count; from += CVX_GROUP) {
+    uint32_t group = count - from < CVX_GROUP ? count - from : CVX_GROUP;
+    float out[CVX_GROUP + 4];
+    cvx_prefetch(view, slots + from, group);
+    cvx_distances(view, query, slots + from, group, out);
+    memcpy(distances + from, out, group * sizeof(float));
+  }
+}
 
 // Parts a list into rows that are there and removed ones; whether one of these is `dead`.
 static int part(const cvx_view *view, uint32_t slot, uint32_t layer, const uint64_t *dead,
@@ -34,63 +43,63 @@ static int part(const cvx_view *view, uint32_t slot, uint32_t layer, const uint6
   return is_broken;
 }
 
-// Whether one of the list is nearer to `end` than `slot` is.
 static int leads_there(const cvx_view *view, cvx_scratch *scratch, const list *kept, uint32_t slot,
-                       uint32_t end) {
-  float own[8], between[8];
-  cvx_query query = {.codes = scratch->row_codes};
-  cvx_query_of_row(view, end, &query);
-  cvx_distances(view, &query, &slot, 1, own);
-  for (uint32_t at = 0; at < kept->count; at += AT_ONCE) {
-    uint32_t group = kept->count - at < AT_ONCE ? kept->count - at : AT_ONCE;
-    cvx_distances(view, &query, kept->slots + at, group, between);
-    for (uint32_t lane = 0; lane < group; lane++)
-      if (between[lane] < own[0]) return 1;
+                       float distance) {
+  cvx_query candidate = {.codes = scratch->row_codes};
+  cvx_query_of_row(view, slot, &candidate);
+  return cvx_is_shadowed(view, &candidate, distance, kept->slots, kept->distances, kept->count);
+}
+
+// Adds one of the rows that a removed one led to: the nearest in a direction of its own, else the
+// nearest.
+static void bridge(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
+                   uint32_t removed, uint32_t layer, uint32_t count, list *kept) {
+  uint32_t beyond[CVX_DEGREE_MAX + 1], live = 0;
+  float distances[CVX_DEGREE_MAX + 4];
+  uint64_t nearest[TRIED];
+  uint32_t found = cvx_collect(view, scratch, removed, layer, count, beyond), tried = 0;
+  for (uint32_t at = 0; at < found; at++) {
+    beyond[live] = beyond[at];
+    live += (uint32_t)(cvx_is_live(view->live, beyond[at]) && cvx_level(view, beyond[at]) >= layer);
   }
-  return 0;
-}
-
-static int holds(const list *kept, uint32_t slot) {
-  for (uint32_t at = 0; at < kept->count; at++)
-    if (kept->slots[at] == slot) return 1;
-  return 0;
-}
-
-// Adds one of the rows that a removed one led to: the first in a direction of its own, else the
-// first. Lists begin with what is nearest.
-static void bridge(const cvx_view *view, cvx_scratch *scratch, uint32_t slot, uint32_t removed,
-                   uint32_t layer, list *kept) {
-  if (cvx_level(view, removed) < layer) return;
-  const uint32_t *edges = cvx_edges(view, removed, layer);
-  uint32_t degree = cvx_degree(view, layer), beyond[TRIED], tried = 0;
-  for (uint32_t at = 0; at < degree && tried < TRIED; at++) {
-    uint32_t end = cvx_edge(edges + at);
-    if (end == CVX_NONE) break;
-    if (end == slot || !cvx_is_live(view->live, end) || cvx_level(view, end) < layer) continue;
-    if (!holds(kept, end)) beyond[tried++] = end;
+  measure(view, query, beyond, live, distances);
+  for (uint32_t at = 0; at < live; at++)
+    cvx_insert(nearest, &tried, TRIED, cvx_key(distances[at], beyond[at]));
+  for (uint32_t at = 0; at < tried; at++) {
+    uint32_t slot = cvx_key_slot(nearest[at]);
+    float distance = cvx_key_distance(nearest[at]);
+    if (leads_there(view, scratch, kept, slot, distance)) continue;
+    kept->slots[kept->count] = slot;
+    kept->distances[kept->count++] = distance;
+    return;
   }
   if (tried == 0) return;
-  cvx_prefetch(view, beyond, tried);
-  uint32_t best = 0;
-  while (best < tried && leads_there(view, scratch, kept, slot, beyond[best])) best++;
-  kept->slots[kept->count++] = beyond[best < tried ? best : 0];
+  kept->slots[kept->count] = cvx_key_slot(nearest[0]);
+  kept->distances[kept->count++] = cvx_key_distance(nearest[0]);
 }
 
 static void repair_layer(const cvx_view *view, cvx_scratch *scratch, uint32_t slot,
-                         uint32_t layer, list *kept, const list *lost) {
+                         uint32_t layer, list *kept, list *lost, uint32_t count) {
+  cvx_query query = {.codes = scratch->query_codes};
+  cvx_query_of_row(view, slot, &query);
+  measure(view, &query, kept->slots, kept->count, kept->distances);
+  measure(view, &query, lost->slots, lost->count, lost->distances);
   uint32_t degree = cvx_degree(view, layer), least = degree - degree / LEAST_SHARE;
-  cvx_prefetch(view, lost->slots, lost->count);
-  cvx_prefetch(view, kept->slots, kept->count < 2 * AT_ONCE ? kept->count : 2 * AT_ONCE);
+  cvx_visit_begin(scratch, count);
+  cvx_mark(scratch, slot);
+  for (uint32_t at = 0; at < kept->count; at++) cvx_mark(scratch, kept->slots[at]);
   for (uint32_t at = 0; at < lost->count; at++)
-    if (kept->count < least || !leads_there(view, scratch, kept, slot, lost->slots[at]))
-      bridge(view, scratch, slot, lost->slots[at], layer, kept);
+    if (kept->count < least ||
+        !leads_there(view, scratch, kept, lost->slots[at], lost->distances[at]))
+      bridge(view, scratch, &query, lost->slots[at], layer, count, kept);
+  cvx_visit_end(scratch);
   cvx_set_list(view, slot, layer, kept->slots, kept->count);
 }
 
 void cvx_repair(const cvx_view *view, cvx_scratch *scratch, uint32_t slot, const uint64_t *dead,
-                uint32_t dead_count) {
+                uint32_t dead_count, uint32_t count) {
   list kept, lost;
   for (uint32_t layer = 0; layer <= cvx_level(view, slot); layer++)
     if (part(view, slot, layer, dead, dead_count, &kept, &lost))
-      repair_layer(view, scratch, slot, layer, &kept, &lost);
+      repair_layer(view, scratch, slot, layer, &kept, &lost, count);
 }

@@ -60,10 +60,11 @@ extension GraphStore {
     guard let current = sweep else { return }
     // Slots that came later were connected to live rows only.
     let end = min(current.dead.count * 64, count)
+    let known = UInt32(count)
     let last = lists > end - current.next ? end : current.next + lists
     current.dead.withUnsafeBufferPointer { dead in
       for slot in current.next..<last where isLive(UInt32(slot)) {
-        cvx_repair(view, scratch.memory, UInt32(slot), dead.baseAddress!, UInt32(end))
+        cvx_repair(view, scratch.memory, UInt32(slot), dead.baseAddress!, UInt32(end), known)
       }
     }
     sweep?.next = last

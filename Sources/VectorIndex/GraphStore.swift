@@ -159,17 +159,20 @@ final class GraphStore {
     prepareGrowth(beyond: slots)
   }
 
-  /// Has the memory made that the next rows will be in.
+  /// Makes a page of the memory that the next rows will be in, where it is time: of one array with
+  /// each addition, since all come to the end of their pages with the same row.
   private func prepareGrowth(beyond slots: Int) {
     let stride = Int(view.pointee.stride)
-    codes.prepareGrowth(beyond: slots * stride)
-    residuals?.prepareGrowth(beyond: slots * stride)
-    factors.prepareGrowth(beyond: slots)
-    edges.prepareGrowth(beyond: slots * 2 * options.m)
-    levels.prepareGrowth(beyond: slots)
-    upperStarts.prepareGrowth(beyond: slots)
-    upperEdges.prepareGrowth(beyond: upperLists * options.m)
-    ids.prepareGrowth(beyond: slots)
+    let page =
+      codes.pageToPrepare(beyond: slots * stride)
+      ?? residuals?.pageToPrepare(beyond: slots * stride)
+      ?? edges.pageToPrepare(beyond: slots * 2 * options.m)
+      ?? factors.pageToPrepare(beyond: slots)
+      ?? ids.pageToPrepare(beyond: slots)
+      ?? levels.pageToPrepare(beyond: slots)
+      ?? upperStarts.pageToPrepare(beyond: slots)
+      ?? upperEdges.pageToPrepare(beyond: upperLists * options.m)
+    if let page { HugePage.make(page) }
   }
 
   // MARK: Rows

@@ -603,7 +603,7 @@ def sqlite_rounds(options, rows):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["kill", "power", "serve", "calls", "slow", "sqlite"])
-    parser.add_argument("--kfm")
+    parser.add_argument("--kfm", type=os.path.abspath)
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--folder", help="for temporary files, on a disk that syncs")

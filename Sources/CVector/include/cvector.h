@@ -270,7 +270,7 @@ void cvx_link(const cvx_view *view, cvx_scratch *scratch, uint32_t target, uint3
 /// Replaces the edges of `slot` that lead to `dead` slots (a bit each below `dead_count`) by edges
 /// to where those lead.
 void cvx_repair(const cvx_view *view, cvx_scratch *scratch, uint32_t slot, const uint64_t *dead,
-                uint32_t dead_count);
+                uint32_t dead_count, uint32_t count);
 
 // MARK: Writers and readers at once
 

@@ -10,6 +10,8 @@ struct MixedRun: Sendable {
     var busy: [Int64]
     /// Nanoseconds of each addition; sorted.
     var additions: [Int64]
+    /// The most processor time of one: without what others kept it waiting.
+    var longestAdditionCPU: Int64
   }
 
   let index: VectorIndex
@@ -33,12 +35,17 @@ struct MixedRun: Sendable {
       throw error
     }
     thread.join()
-    let additions = try progress.result().get()
-    return Result(idle: idle.sorted(), busy: busy.sorted(), additions: additions.sorted())
+    let (additions, cpu) = try progress.result().get()
+    return Result(
+      idle: idle.sorted(), busy: busy.sorted(), additions: additions.sorted(),
+      longestAdditionCPU: cpu)
   }
 
-  private func add() -> Swift.Result<[Int64], any Error> {
+  private typealias Additions = Swift.Result<(times: [Int64], longestCPU: Int64), any Error>
+
+  private func add() -> Additions {
     let dimension = index.options.dimension
+    var longestCPU: Int64 = 0
     var times: [Int64] = []
     times.reserveCapacity(rows.count)
     do {
@@ -47,12 +54,13 @@ struct MixedRun: Sendable {
         let floats = try data.floats(part)
         for row in part {
           let at = (row - first) * dimension
-          let began = StopWatch.monotonic()
+          let (began, cpu) = (StopWatch.monotonic(), StopWatch.threadCPU())
           try index.add(floats.span.extracting(at..<at + dimension), id: UInt64(row))
           times.append(StopWatch.monotonic() - began)
+          longestCPU = max(longestCPU, StopWatch.threadCPU() - cpu)
         }
       }
-      return .success(times)
+      return .success((times, longestCPU))
     } catch { return .failure(error) }
   }
 
@@ -74,16 +82,16 @@ struct MixedRun: Sendable {
 
   private final class Writing: Sendable {
     private let done = Atomic<Bool>(false)
-    private let outcome = Mutex<Swift.Result<[Int64], any Error>>(.success([]))
+    private let outcome = Mutex<Additions>(.success(([], 0)))
 
     var isDone: Bool { done.load(ordering: .acquiring) }
 
-    func finish(_ result: Swift.Result<[Int64], any Error>) {
+    func finish(_ result: Additions) {
       outcome.withLock { $0 = result }
       done.store(true, ordering: .releasing)
     }
 
-    func result() -> Swift.Result<[Int64], any Error> { outcome.withLock { $0 } }
+    func result() -> Additions { outcome.withLock { $0 } }
   }
 }
 

@@ -27,9 +27,14 @@ struct StopWatch {
   var cpuSeconds: Double { ProcessUsage.cpuSeconds() - cpu }
 
   /// Nanoseconds of a clock that only grows; its zero has no meaning.
-  static func monotonic() -> Int64 {
+  static func monotonic() -> Int64 { read(CLOCK_MONOTONIC) }
+
+  /// Nanoseconds that the calling thread has had a processor.
+  static func threadCPU() -> Int64 { read(CLOCK_THREAD_CPUTIME_ID) }
+
+  private static func read(_ clock: clockid_t) -> Int64 {
     var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
+    clock_gettime(clock, &time)
     return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
   }
 }

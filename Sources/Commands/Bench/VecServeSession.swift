@@ -182,6 +182,7 @@ struct VecServeSession {
       "p99_idle_us": percentile(result.idle, 0.99), "p50_us": percentile(result.busy, 0.5),
       "p99_us": percentile(result.busy, 0.99), "p50_add_us": percentile(result.additions, 0.5),
       "longest_add_us": percentile(result.additions, 1),
+      "longest_add_cpu_us": .double(Double(result.longestAdditionCPU) / 1e3),
     ]
   }
 

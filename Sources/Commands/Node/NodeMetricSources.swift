@@ -29,6 +29,9 @@ struct NodeMetricSources {
     counter(
       "kfm_ring_stalls_total", "Callbacks that held the loop for 50 ms or longer.", ring.stalls)
     counter("kfm_log_commits_total", "Commit groups: one write and one fdatasync.", log.commits)
+    counter(
+      "kfm_log_stored_commits_total",
+      "Commit groups of replicated topics that were stored in mapped pages.", log.storedCommits)
     counter("kfm_log_records_total", "Records appended.", log.records)
     counter("kfm_log_journal_bytes_total", "Bytes written to the journal.", log.journalBytes)
     counter("kfm_log_checkpoints_total", "Journal files recycled.", log.checkpoints)

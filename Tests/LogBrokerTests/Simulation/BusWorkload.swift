@@ -119,8 +119,10 @@ final class BusWorkload {
   func end(_ end: End) {
     if end == .close, let bus, !disk.isDead {
       var isClosed = false
+      isClosing = true
       bus.close { isClosed = true }
       loop.settle()
+      isClosing = false
       if !isClosed, !disk.isDead { problem("close did not complete") }
     }
     let before = disk
@@ -134,6 +136,8 @@ final class BusWorkload {
 
   /// What a process that is gone says nobody hears.
   private var isEnding = false
+  /// What is under way when the log is closed may be refused.
+  private var isClosing = false
 
   // MARK: Operations
 
@@ -232,7 +236,7 @@ final class BusWorkload {
     bus.poll(request) { [self] in
       if isEnding { return }
       guard case .success(let result) = $0 else {
-        return disk.hasFailed ? () : problem("a poll failed: \($0)")
+        return disk.hasFailed || isClosing ? () : problem("a poll failed: \($0)")
       }
       if result.records.isEmpty != (start >= bus.endOffset(of: target)),
         start < result.endOffset
