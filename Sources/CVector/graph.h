@@ -86,6 +86,10 @@ uint32_t cvx_select(const cvx_view *view, cvx_scratch *scratch, const uint64_t *
 int cvx_is_shadowed(const cvx_view *view, const cvx_query *candidate, float distance,
                     const uint32_t *chosen, const float *base, uint32_t count);
 
+/// Distances of any number of rows by their codes.
+void cvx_measure(const cvx_view *view, const cvx_query *query, const uint32_t *slots,
+                 uint32_t count, float *distances);
+
 void cvx_set_list(const cvx_view *view, uint32_t target, uint32_t layer, const uint32_t *slots,
                   uint32_t count);
 

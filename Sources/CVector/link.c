@@ -17,8 +17,8 @@ typedef struct {
   uint32_t chosen;
 } ordered;
 
-static void measure(const cvx_view *view, const cvx_query *query, const uint32_t *slots,
-                    uint32_t count, float *distances) {
+void cvx_measure(const cvx_view *view, const cvx_query *query, const uint32_t *slots,
+                 uint32_t count, float *distances) {
   for (uint32_t from = 0; from < count; from += CVX_GROUP) {
     uint32_t group = count - from < CVX_GROUP ? count - from : CVX_GROUP;
     float out[CVX_GROUP + 4];
@@ -93,7 +93,7 @@ static void take(const cvx_view *view, cvx_scratch *scratch, ordered *list, uint
     fill(list, slot, distance);
   } else {
     uint32_t rest = list->chosen - place;
-    measure(view, &query, list->slots + place, rest, between + place);
+    cvx_measure(view, &query, list->slots + place, rest, between + place);
     pass_over(list, place, between);
     insert_at(list, place, slot, distance);
     list->chosen++;
@@ -137,7 +137,7 @@ void cvx_link(const cvx_view *view, cvx_scratch *scratch, uint32_t target, uint3
   if (held <= degree) return cvx_set_list(view, target, layer, all, held);
   cvx_query query = {.codes = scratch->query_codes};
   cvx_query_of_row(view, target, &query);
-  measure(view, &query, all, held, distances);
+  cvx_measure(view, &query, all, held, distances);
   ordered list = {.count = before};
   memcpy(list.slots, all, before * sizeof(uint32_t));
   memcpy(list.distances, distances, before * sizeof(float));

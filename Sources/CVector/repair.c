@@ -15,17 +15,6 @@ typedef struct {
   uint32_t count;
 } list;
 
-static void measure(const cvx_view *view, const cvx_query *query, const uint32_t *slots,
-                    uint32_t count, float *distances) {
-  for (uint32_t from = 0; from < count; from += CVX_GROUP) {
-    uint32_t group = count - from < CVX_GROUP ? count - from : CVX_GROUP;
-    float out[CVX_GROUP + 4];
-    cvx_prefetch(view, slots + from, group);
-    cvx_distances(view, query, slots + from, group, out);
-    memcpy(distances + from, out, group * sizeof(float));
-  }
-}
-
 // Parts a list into rows that are there and removed ones; whether one of these is `dead`.
 static int part(const cvx_view *view, uint32_t slot, uint32_t layer, const uint64_t *dead,
                 uint32_t dead_count, list *kept, list *lost) {
@@ -62,7 +51,7 @@ static void bridge(const cvx_view *view, cvx_scratch *scratch, const cvx_query *
     beyond[live] = beyond[at];
     live += (uint32_t)(cvx_is_live(view->live, beyond[at]) && cvx_level(view, beyond[at]) >= layer);
   }
-  measure(view, query, beyond, live, distances);
+  cvx_measure(view, query, beyond, live, distances);
   for (uint32_t at = 0; at < live; at++)
     cvx_insert(nearest, &tried, TRIED, cvx_key(distances[at], beyond[at]));
   for (uint32_t at = 0; at < tried; at++) {
@@ -82,8 +71,8 @@ static void repair_layer(const cvx_view *view, cvx_scratch *scratch, uint32_t sl
                          uint32_t layer, list *kept, list *lost, uint32_t count) {
   cvx_query query = {.codes = scratch->query_codes};
   cvx_query_of_row(view, slot, &query);
-  measure(view, &query, kept->slots, kept->count, kept->distances);
-  measure(view, &query, lost->slots, lost->count, lost->distances);
+  cvx_measure(view, &query, kept->slots, kept->count, kept->distances);
+  cvx_measure(view, &query, lost->slots, lost->count, lost->distances);
   uint32_t degree = cvx_degree(view, layer), least = degree - degree / LEAST_SHARE;
   cvx_visit_begin(scratch, count);
   cvx_mark(scratch, slot);

@@ -11,7 +11,7 @@ final class ArraySpace<Element: BitwiseCopyable> {
   let base: UnsafeMutablePointer<Element>
   let reservedBytes: Int
   /// Where the last page that was made ahead ends.
-  private(set) var preparedBytes = 0
+  private var preparedBytes = 0
 
   /// Bytes before the end of a page from which the next one is made.
   private static var preparedFrom: Int { HugePage.bytes / 2 }

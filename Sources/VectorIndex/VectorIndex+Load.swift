@@ -96,11 +96,10 @@ private struct IndexFileReader: ~Copyable {
   /// Takes the end of an array, which fills its last huge page in part, from small pages: of two
   /// arrays of half a page in use each, a small index would hold two megabytes for nothing.
   private func trimLastHugePage(of memory: UnsafeMutableRawBufferPointer) {
-    let hugePageBytes = 2 << 20
-    guard let start = memory.baseAddress, memory.count > hugePageBytes,
-      Int(bitPattern: start) % hugePageBytes == 0
+    guard let start = memory.baseAddress, memory.count > HugePage.bytes,
+      Int(bitPattern: start) % HugePage.bytes == 0
     else { return }
-    madvise(start + memory.count / hugePageBytes * hugePageBytes, hugePageBytes, MADV_NOHUGEPAGE)
+    madvise(start + memory.count / HugePage.bytes * HugePage.bytes, HugePage.bytes, MADV_NOHUGEPAGE)
   }
 
   /// One byte a node, and all lengths held against it before memory is taken for them.
