@@ -282,7 +282,7 @@ extension LogImage {
     if base < log.endOffset { return }
     if base > log.endOffset {
       markDamaged(log, "offsets \(log.endOffset) to \(base - 1) are missing")
-      log.leaveGap(upTo: base)
+      finder.leaveGap(upTo: base, of: log)
     }
     log.append(
       frame, base: base, count: batch.header.messageCount, time: batch.header.baseTimestamp)

@@ -192,6 +192,9 @@ struct LogOpening {
       }
       let bytes = UnsafeRawBufferPointer(rebasing: chunk.memory[0..<chunk.used])
       try open?.file.write(at: position, bytes)
+      // The checkpoint will count whole blocks, and the file's end may have been lost.
+      let end = GroupWriter.roundedToBlock(position + chunk.used)
+      if let file = open?.file, try file.size() < end { try file.truncate(to: end) }
     }
     try open?.file.sync()
     open?.file.close()

@@ -36,9 +36,10 @@ struct DirectFinder {
   /// their own.
   private func place(_ log: PartitionLog) {
     guard let first = log.tail.first(where: { $0.place == nil }) else { return }
-    if log.segments.isEmpty {
+    if log.segments.last.map({ $0.isClosed || $0.isDamaged }) ?? true {
       let segment = Segment(base: first.frames[0].base, directory: log.directory, size: 0)
       segment.isNew = true
+      segment.chainBefore = log.tail.last { $0.place != nil }?.chain ?? log.flushedChain
       log.segments.append(segment)
     }
     let segment = log.segments[log.segments.count - 1]
@@ -47,6 +48,14 @@ struct DirectFinder {
       chunk.place = (segment, end)
       end += chunk.used
     }
+  }
+
+  /// Records before `base` are missing. What comes next gets a file of its own: where the missing
+  /// ones may have stood, and others behind them, nothing is written over what a repair could find.
+  func leaveGap(upTo base: UInt64, of log: PartitionLog) {
+    place(log)
+    log.segments.last?.isClosed = true
+    log.leaveGap(upTo: base)
   }
 
   /// Where what has no place yet goes on in `segment`.
@@ -67,7 +76,7 @@ struct DirectFinder {
 
   /// Adds what the partition has before offset `base`.
   mutating func find(_ log: PartitionLog, upTo base: UInt64) throws(StorageFailure) {
-    while log.endOffset < base, log.damage == nil {
+    while log.endOffset < base {
       if try findNext(log) { continue }
       guard let next = log.announced.first(where: { $0.base == log.endOffset }) else { return }
       log.announced.removeAll { $0.base <= next.base }
@@ -78,7 +87,7 @@ struct DirectFinder {
   /// Adds the next frame, if it is there.
   private mutating func findNext(_ log: PartitionLog) throws(StorageFailure) -> Bool {
     guard let segment = log.segments.last, segment.id != 0, !segment.isDamaged,
-      let file = try file(of: segment)
+      !segment.isClosed, let file = try file(of: segment)
     else { return false }
     let position = Self.position(log, segment)
     guard let (frame, memory) = try read(file, at: position, log, segment) else { return false }

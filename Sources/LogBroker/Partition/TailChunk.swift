@@ -61,6 +61,9 @@ final class TailChunk {
     UnsafeRawBufferPointer(memory).littleEndian(at: frames[index].position + 60)
   }
 
+  /// Header checksum of its last frame.
+  var chain: UInt32 { checksum(frames.count - 1) }
+
   /// The first frame that is at or after `seek`; `frames.count` when there is none.
   func firstFrame(for seek: Seek) -> Int {
     var low = 0
