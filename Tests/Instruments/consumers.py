@@ -22,7 +22,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="kfm-consumers-", dir=options.folder) as folder:
         command = [options.kfm, "bench", "slow-consumer", "--dir", folder, "--json", "--seconds",
                    str(options.seconds)]
-        found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     failed = 0
 
     def row(name, value, bar, passes):
