@@ -59,14 +59,37 @@ uint32_t cvx_select(const cvx_view *view, cvx_scratch *scratch, const uint64_t *
   return taken;
 }
 
-static void plan_layer(const cvx_view *view, cvx_scratch *scratch, uint32_t slot, uint32_t layer,
-                       uint64_t *pool, uint32_t count, uint32_t *chosen) {
-  uint32_t kept = 0, limit = cvx_degree(view, layer);
+// Adds those of the row's peers that reach `layer` to `pool`, the best `capacity` sorted candidates.
+static uint32_t add_peers(const cvx_view *view, const cvx_query *query, const cvx_peers *peers,
+                          uint32_t layer, uint64_t *pool, uint32_t count, uint32_t capacity) {
+  uint32_t slots[CVX_GROUP];
+  float distances[CVX_GROUP + 4];
+  for (uint32_t from = 0; from < peers->count;) {
+    uint32_t group = 0;
+    for (; from < peers->count && group < CVX_GROUP; from++)
+      if (layer == 0 || cvx_level(view, peers->slots[from]) >= layer)
+        slots[group++] = peers->slots[from];
+    if (group > 0) cvx_distances(view, query, slots, group, distances);
+    for (uint32_t at = 0; at < group; at++) {
+      uint64_t key = cvx_key(distances[at], slots[at]);
+      if (count < capacity || key < pool[count - 1]) cvx_insert(pool, &count, capacity, key);
+    }
+  }
+  return count;
+}
+
+// Chooses the edges of `slot` among `count` sorted candidates in `pool`, which has room for as many
+// as `view->ef_construction`, and among its peers.
+static void plan_layer(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
+                       uint32_t slot, const cvx_peers *peers, uint32_t layer, uint64_t *pool,
+                       uint32_t count, uint32_t *chosen) {
+  uint32_t kept = 0, limit = cvx_degree(view, layer), ef = view->ef_construction;
   for (uint32_t at = 0; at < count; at++) {
     uint32_t candidate = cvx_key_slot(pool[at]);
     if (candidate == slot || !cvx_is_live(view->live, candidate)) continue;
     pool[kept++] = pool[at] & ~CVX_EXPANDED;
   }
+  kept = add_peers(view, query, peers, layer, pool, kept, kept > ef ? kept : ef);
   uint32_t taken = cvx_select(view, scratch, pool, kept, limit, chosen);
   for (; taken < limit; taken++) chosen[taken] = CVX_NONE;
 }
@@ -79,32 +102,43 @@ static int has_enough(const cvx_view *view, const cvx_scratch *scratch) {
   return live >= scratch->pool_count - scratch->pool_count / REMOVED_SHARE;
 }
 
+// The candidates for edges of `slot` in layer 0 where removed rows are around.
+static void plan_past(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
+                      uint32_t count, uint64_t start, uint32_t slot, const cvx_peers *peers,
+                      uint32_t *chosen) {
+  uint32_t ef = view->ef_construction;
+  if (cvx_walk_past(view, query, scratch, count, start, ef)) {
+    plan_layer(view, scratch, query, slot, peers, 0, scratch->pool, scratch->pool_count, chosen);
+    return;
+  }
+  cvx_walk_allowed(view, query, scratch, count, start, 0, ef, 2 * ef, 0, UINT64_MAX, 0);
+  // Nothing but removed rows around: a row without edges would never be found.
+  if (scratch->found_count < cvx_degree(view, 0))
+    cvx_scan_codes(view, scratch, query, count, 0, ef < count ? ef : count);
+  plan_layer(view, scratch, query, slot, peers, 0, scratch->found, scratch->found_count, chosen);
+}
+
 void cvx_plan(const cvx_view *view, cvx_scratch *scratch, uint32_t count, uint32_t entry,
-              uint32_t slot, uint32_t *chosen) {
+              uint32_t slot, cvx_peers peers, uint32_t *chosen) {
   cvx_query query = {.codes = scratch->query_codes};
   cvx_query_of_row(view, slot, &query);
   uint32_t top = cvx_level(view, entry), level = cvx_level(view, slot);
   uint32_t ef = view->ef_construction;
   uint64_t start = cvx_descend(view, &query, scratch, count, entry, level);
+  cvx_reserve_pool(scratch, ef);
   for (uint32_t layer = level + 1; layer-- > 0;) {
     uint32_t *out = chosen + (layer == 0 ? 0 : view->degree + (layer - 1) * view->upper_degree);
     if (layer > top) {
-      for (uint32_t at = 0; at < cvx_degree(view, layer); at++) out[at] = CVX_NONE;
+      plan_layer(view, scratch, &query, slot, &peers, layer, scratch->pool, 0, out);
       continue;
     }
     cvx_walk_wide(view, &query, scratch, count, start, layer, ef);
     start = scratch->pool[0] & ~CVX_EXPANDED;
-    if (layer > 0 || cvx_removed_count(view) == 0 || has_enough(view, scratch)) {
-      plan_layer(view, scratch, slot, layer, scratch->pool, scratch->pool_count, out);
-    } else if (cvx_walk_past(view, &query, scratch, count, start, ef)) {
-      plan_layer(view, scratch, slot, 0, scratch->pool, scratch->pool_count, out);
-    } else {
-      cvx_walk_allowed(view, &query, scratch, count, start, 0, ef, 2 * ef, 0, UINT64_MAX, 0);
-      // Nothing but removed rows around: a row without edges would never be found.
-      if (scratch->found_count < cvx_degree(view, 0))
-        cvx_scan_codes(view, scratch, &query, count, 0, ef < count ? ef : count);
-      plan_layer(view, scratch, slot, 0, scratch->found, scratch->found_count, out);
-    }
+    if (layer > 0 || cvx_removed_count(view) == 0 || has_enough(view, scratch))
+      plan_layer(view, scratch, &query, slot, &peers, layer, scratch->pool, scratch->pool_count,
+                 out);
+    else
+      plan_past(view, scratch, &query, count, start, slot, &peers, out);
   }
 }
 

@@ -10,8 +10,8 @@ final class InsertScratch {
 }
 
 extension GraphStore {
-  /// Rows that are connected together, at most: they do not see each other, so a group is small
-  /// beside the graph it joins.
+  /// Rows that are connected together, at most. Each is compared with those of its group that come
+  /// before it, which costs little while a group is small beside the graph it joins.
   private static let groupMax = 1024
   private static let groupShare = 32
   /// Groups below this are connected on the calling thread.
@@ -76,12 +76,17 @@ extension GraphStore {
     let (known, entry) = (UInt32(count), entry)
     let order = slots.count < Self.parallelMin ? nil : orderByRegion(slots, scratches[0])
     plans.withUnsafeMutableBufferPointer { buffer in
-      nonisolated(unsafe) let out = buffer.baseAddress!
-      NativeThread.concurrently(threads) { [scratches = scratches.map { Unchecked($0) }] thread in
-        for place in stride(from: thread, to: slots.count, by: threads) {
-          let index = order.map { Int($0[place]) } ?? place
-          cvx_plan(
-            view, scratches[thread].value.memory, known, entry, slots[index], out + index * words)
+      slots.withUnsafeBufferPointer { slots in
+        nonisolated(unsafe) let out = buffer.baseAddress!
+        nonisolated(unsafe) let peers = slots.baseAddress!
+        let rows = slots.count
+        NativeThread.concurrently(threads) { [scratches = scratches.map { Unchecked($0) }] thread in
+          for place in stride(from: thread, to: rows, by: threads) {
+            let index = order.map { Int($0[place]) } ?? place
+            cvx_plan(
+              view, scratches[thread].value.memory, known, entry, peers[index],
+              cvx_peers(slots: peers, count: UInt32(index)), out + index * words)
+          }
         }
       }
     }

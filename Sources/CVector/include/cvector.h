@@ -253,11 +253,18 @@ uint32_t cvx_passing(const cvx_view *view, uint32_t count, const uint64_t *allow
 void cvx_allow_range(const cvx_view *view, uint32_t count, uint64_t first, uint64_t span,
                      const uint64_t *words, size_t word_count, uint64_t *allow);
 
-/// Chooses the edges of `slot`, which has codes and no edges yet, against the graph as it is:
-/// `chosen` gets view->degree slots of layer 0, then upper_degree of each layer above up to its
-/// level; CVX_NONE (all ones) behind the last of each.
+/// The rows of a group that come before one of it. Each is connected as if they were there already,
+/// so that rows that come together and lie together find each other.
+typedef struct {
+  const uint32_t *slots;
+  uint32_t count;
+} cvx_peers;
+
+/// Chooses the edges of `slot`, which has codes and no edges yet, against the graph as it is and
+/// its peers, which have codes: `chosen` gets view->degree slots of layer 0, then upper_degree of
+/// each layer above up to its level; CVX_NONE (all ones) behind the last of each.
 void cvx_plan(const cvx_view *view, cvx_scratch *scratch, uint32_t count, uint32_t entry,
-              uint32_t slot, uint32_t *chosen);
+              uint32_t slot, cvx_peers peers, uint32_t *chosen);
 
 /// Where a row lies: the same number, or numbers near each other, for rows that lie together.
 uint64_t cvx_region(const cvx_view *view, cvx_scratch *scratch, uint32_t count, uint32_t entry,
