@@ -122,6 +122,7 @@ void cvx_prepare(const cvx_view *view, cvx_scratch *scratch, const float *vector
   memset(scratch->query_codes + dimension, 0, view->stride - dimension);
   query->codes = scratch->query_codes;
   query->exact = y;
+  query->fine = 0;
   query->offset = 128 * sum;
   if (view->metric == CVX_INNER_PRODUCT) {
     query->scale = scale;
@@ -170,6 +171,7 @@ void cvx_query_of_row(const cvx_view *view, uint32_t slot, cvx_query *query) {
   cvx_factor factor = view->factors[slot];
   query->offset = 128 * sum;
   query->exact = 0;
+  query->fine = 0;
   if (view->metric == CVX_INNER_PRODUCT) {
     query->scale = factor.scale;
     // The part of the product with the mean that the other row's bias lacks.

@@ -79,14 +79,37 @@ extern cvx_distances_kernel cvx_distances;
 /// One row as a query, by its own codes.
 void cvx_query_of_row(const cvx_view *view, uint32_t slot, cvx_query *query);
 
-/// Of `count` candidates, nearest first, at most `limit` that point in different directions.
+/// Of `count` candidates, nearest first, at most `limit` that point in different directions; by all
+/// bits where their distances are.
 uint32_t cvx_select(const cvx_view *view, cvx_scratch *scratch, const uint64_t *candidates,
-                    uint32_t count, uint32_t limit, uint32_t *chosen);
+                    uint32_t count, uint32_t limit, int is_fine, uint32_t *chosen);
+
+/// Whether so many of the nearest sorted candidates are equally far by their codes, within what codes
+/// err, that distances have to go by all bits.
+int cvx_is_blurred(const cvx_view *view, const cvx_query *query, const uint64_t *sorted,
+                   uint32_t count);
+
+/// The same for a list of edges in any order.
+int cvx_is_list_blurred(const cvx_view *view, const cvx_query *query, const uint32_t *slots,
+                        const float *distances, uint32_t count);
+
+/// Makes distances from the query go by all bits, from one of the caller or a row; `room` has
+/// `stride` floats.
+void cvx_sharpen(const cvx_view *view, cvx_query *query, float *room);
+void cvx_sharpen_row(const cvx_view *view, uint32_t slot, cvx_query *query, float *room);
+
+/// Distances of at most CVX_GROUP rows, by their codes or by all bits.
+void cvx_apart(const cvx_view *view, const cvx_query *query, const uint32_t *slots, uint32_t count,
+               float *out);
+
+/// Goes on in layer 0 from the candidates that a walk found, by all bits.
+void cvx_walk_fine(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
+                   uint32_t count, uint32_t ef);
 
 int cvx_is_shadowed(const cvx_view *view, const cvx_query *candidate, float distance,
                     const uint32_t *chosen, const float *base, uint32_t count);
 
-/// Distances of any number of rows by their codes.
+/// Distances of any number of rows.
 void cvx_measure(const cvx_view *view, const cvx_query *query, const uint32_t *slots,
                  uint32_t count, float *distances);
 
@@ -99,6 +122,7 @@ float cvx_exact(const cvx_view *view, const cvx_query *query, uint32_t slot);
 // Which kernels run at a level.
 void cvx_choose_distances(int level);
 void cvx_choose_exact(int level);
+void cvx_choose_fine(int level);
 
 // Scratch memory (scratch.c).
 void cvx_touch(cvx_scratch *scratch, const uint32_t *slots, uint32_t count);

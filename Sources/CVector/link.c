@@ -23,7 +23,7 @@ void cvx_measure(const cvx_view *view, const cvx_query *query, const uint32_t *s
     uint32_t group = count - from < CVX_GROUP ? count - from : CVX_GROUP;
     float out[CVX_GROUP + 4];
     cvx_prefetch(view, slots + from, group);
-    cvx_distances(view, query, slots + from, group, out);
+    cvx_apart(view, query, slots + from, group, out);
     memcpy(distances + from, out, group * sizeof(float));
   }
 }
@@ -83,11 +83,12 @@ static void pass_over(ordered *list, uint32_t place, const float *between) {
 // Puts one more edge where it belongs in a list that is full and in order; the one that is needed
 // least falls out.
 static void take(const cvx_view *view, cvx_scratch *scratch, ordered *list, uint32_t slot,
-                 float distance) {
+                 float distance, int is_fine) {
   float between[CVX_DEGREE_MAX + 4];
   uint32_t place = 0, degree = list->count;
   cvx_query query = {.codes = scratch->row_codes};
   cvx_query_of_row(view, slot, &query);
+  if (is_fine) cvx_sharpen_row(view, slot, &query, scratch->row_fine);
   while (place < list->chosen && list->distances[place] <= distance) place++;
   if (cvx_is_shadowed(view, &query, distance, list->slots, list->distances, place)) {
     fill(list, slot, distance);
@@ -138,15 +139,20 @@ void cvx_link(const cvx_view *view, cvx_scratch *scratch, uint32_t target, uint3
   cvx_query query = {.codes = scratch->query_codes};
   cvx_query_of_row(view, target, &query);
   cvx_measure(view, &query, all, held, distances);
+  int is_fine = layer == 0 && cvx_is_list_blurred(view, &query, all, distances, held);
+  if (is_fine) {
+    cvx_sharpen_row(view, target, &query, scratch->query_fine);
+    cvx_measure(view, &query, all, held, distances);
+  }
   ordered list = {.count = before};
   memcpy(list.slots, all, before * sizeof(uint32_t));
   memcpy(list.distances, distances, before * sizeof(float));
   if (before == degree && find_order(&list)) {
     for (uint32_t at = before; at < held; at++)
-      take(view, scratch, &list, all[at], distances[at]);
+      take(view, scratch, &list, all[at], distances[at], is_fine);
     return cvx_set_list(view, target, layer, list.slots, list.count);
   }
   uint32_t kept = rank(scratch, all, distances, held);
-  uint32_t taken = cvx_select(view, scratch, scratch->pool, kept, degree, list.slots);
+  uint32_t taken = cvx_select(view, scratch, scratch->pool, kept, degree, is_fine, list.slots);
   cvx_set_list(view, target, layer, list.slots, taken);
 }

@@ -12,7 +12,7 @@ int cvx_is_shadowed(const cvx_view *view, const cvx_query *candidate, float dist
   float between[8];
   for (uint32_t at = 0; at < count; at += 4) {
     uint32_t group = count - at < 4 ? count - at : 4;
-    cvx_distances(view, candidate, chosen + at, group, between);
+    cvx_apart(view, candidate, chosen + at, group, between);
     for (uint32_t lane = 0; lane < group; lane++) {
       if (between[lane] < distance || base[at + lane] == distance) return 1;
     }
@@ -27,7 +27,7 @@ static int has_distance(const float *distances, uint32_t count, float wanted) {
 }
 
 uint32_t cvx_select(const cvx_view *view, cvx_scratch *scratch, const uint64_t *candidates,
-                    uint32_t count, uint32_t limit, uint32_t *chosen) {
+                    uint32_t count, uint32_t limit, int is_fine, uint32_t *chosen) {
   float base[CVX_DEGREE_MAX], away[CVX_DEGREE_MAX];
   uint32_t pruned[CVX_DEGREE_MAX], taken = 0, left = 0;
   for (uint32_t at = 0; at < count && taken < limit; at++) {
@@ -35,6 +35,7 @@ uint32_t cvx_select(const cvx_view *view, cvx_scratch *scratch, const uint64_t *
     float distance = cvx_key_distance(candidates[at]);
     cvx_query query = {.codes = scratch->row_codes};
     if (taken > 0) cvx_query_of_row(view, slot, &query);
+    if (taken > 0 && is_fine) cvx_sharpen_row(view, slot, &query, scratch->row_fine);
     if (cvx_is_shadowed(view, &query, distance, chosen, base, taken)) {
       if (left < limit) {
         away[left] = distance;
@@ -69,7 +70,7 @@ static uint32_t add_peers(const cvx_view *view, const cvx_query *query, const cv
     for (; from < peers->count && group < CVX_GROUP; from++)
       if (layer == 0 || cvx_level(view, peers->slots[from]) >= layer)
         slots[group++] = peers->slots[from];
-    if (group > 0) cvx_distances(view, query, slots, group, distances);
+    if (group > 0) cvx_apart(view, query, slots, group, distances);
     for (uint32_t at = 0; at < group; at++) {
       uint64_t key = cvx_key(distances[at], slots[at]);
       if (count < capacity || key < pool[count - 1]) cvx_insert(pool, &count, capacity, key);
@@ -90,7 +91,7 @@ static void plan_layer(const cvx_view *view, cvx_scratch *scratch, const cvx_que
     pool[kept++] = pool[at] & ~CVX_EXPANDED;
   }
   kept = add_peers(view, query, peers, layer, pool, kept, kept > ef ? kept : ef);
-  uint32_t taken = cvx_select(view, scratch, pool, kept, limit, chosen);
+  uint32_t taken = cvx_select(view, scratch, pool, kept, limit, query->fine != 0, chosen);
   for (; taken < limit; taken++) chosen[taken] = CVX_NONE;
 }
 
@@ -134,11 +135,15 @@ void cvx_plan(const cvx_view *view, cvx_scratch *scratch, uint32_t count, uint32
     }
     cvx_walk_wide(view, &query, scratch, count, start, layer, ef);
     start = scratch->pool[0] & ~CVX_EXPANDED;
-    if (layer > 0 || cvx_removed_count(view) == 0 || has_enough(view, scratch))
-      plan_layer(view, scratch, &query, slot, &peers, layer, scratch->pool, scratch->pool_count,
-                 out);
-    else
+    if (layer == 0 && cvx_removed_count(view) > 0 && !has_enough(view, scratch)) {
       plan_past(view, scratch, &query, count, start, slot, &peers, out);
+      continue;
+    }
+    if (layer == 0 && cvx_is_blurred(view, &query, scratch->pool, scratch->pool_count)) {
+      cvx_sharpen_row(view, slot, &query, scratch->query_fine);
+      cvx_walk_fine(view, &query, scratch, count, ef);
+    }
+    plan_layer(view, scratch, &query, slot, &peers, layer, scratch->pool, scratch->pool_count, out);
   }
 }
 

@@ -19,6 +19,8 @@ cvx_scratch *cvx_scratch_create(uint32_t dimension) {
   scratch->query_codes = aligned(stride);
   scratch->row_codes = aligned(stride);
   scratch->query_exact = aligned(stride * sizeof(float));
+  scratch->query_fine = aligned(stride * sizeof(float));
+  scratch->row_fine = aligned(stride * sizeof(float));
   return scratch;
 }
 
@@ -33,6 +35,8 @@ void cvx_scratch_destroy(cvx_scratch *scratch) {
   free(scratch->query_codes);
   free(scratch->row_codes);
   free(scratch->query_exact);
+  free(scratch->query_fine);
+  free(scratch->row_fine);
   free(scratch);
 }
 

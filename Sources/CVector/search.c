@@ -1,5 +1,7 @@
 #include "graph.h"
 
+#include <math.h>
+
 /// Candidates compared by all their bits for k answers: more than k, since codes order near ties
 /// at random.
 uint32_t cvx_reranked(uint32_t k) { return k + (k / 2 < 16 ? 16 : k / 2); }
@@ -29,6 +31,35 @@ static void prefetch_exact(const cvx_view *view, uint32_t slot) {
   for (uint32_t at = 0; at < view->stride; at += 64) __builtin_prefetch(row + at);
 }
 
+// A candidate's distance by its codes, as `cvx_exact` gives it by all bits.
+static float coarse(const cvx_view *view, uint64_t candidate) {
+  float distance = cvx_key_distance(candidate);
+  return view->metric == CVX_COSINE ? distance / 2 : distance;
+}
+
+// Puts one more among the k nearest, which are sorted.
+static void replace_last(cvx_answer *answers, uint32_t k, cvx_answer answer) {
+  uint32_t at = k - 1;
+  for (; at > 0 && is_before(answer, answers[at - 1]); at--) answers[at] = answers[at - 1];
+  answers[at] = answer;
+}
+
+// Goes on through the candidates from `at` while one may be among the k nearest, if codes err no
+// more there than they did so far.
+static void rerank_rest(const cvx_view *view, const cvx_query *query, const uint64_t *candidates,
+                        uint32_t at, uint32_t count, uint32_t k, float error,
+                        cvx_answer *answers) {
+  for (; at < count; at++) {
+    float distance = coarse(view, candidates[at]);
+    if (distance - error > answers[k - 1].distance) return;
+    uint32_t slot = cvx_key_slot(candidates[at]);
+    if (!cvx_is_live(view->live, slot)) continue;
+    cvx_answer answer = {slot, cvx_exact(view, query, slot)};
+    error = fmaxf(error, fabsf(answer.distance - distance));
+    if (is_before(answer, answers[k - 1])) replace_last(answers, k, answer);
+  }
+}
+
 // The k nearest of sorted candidates by all their bits. Of a row that was replaced since the walk
 // met it, the new one may be among them too: only what is there now is an answer.
 uint32_t cvx_rerank(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
@@ -39,13 +70,17 @@ uint32_t cvx_rerank(const cvx_view *view, cvx_scratch *scratch, const cvx_query 
   for (uint32_t at = 0; at < wanted && at < 16; at++)
     prefetch_exact(view, cvx_key_slot(candidates[at]));
   uint32_t kept = 0;
+  float error = 0;
   for (uint32_t at = 0; at < wanted; at++) {
     if (at + 16 < wanted) prefetch_exact(view, cvx_key_slot(candidates[at + 16]));
     uint32_t slot = cvx_key_slot(candidates[at]);
     if (!cvx_is_live(view->live, slot)) continue;
-    all[kept++] = (cvx_answer){slot, cvx_exact(view, query, slot)};
+    float distance = cvx_exact(view, query, slot);
+    error = fmaxf(error, fabsf(distance - coarse(view, candidates[at])));
+    all[kept++] = (cvx_answer){slot, distance};
   }
   sort_answers(all, kept);
+  if (k > 0 && kept >= k) rerank_rest(view, query, candidates, wanted, count, k, error, all);
   uint32_t found = kept < k ? kept : k;
   memcpy(answers, all, found * sizeof(cvx_answer));
   return found;
@@ -66,6 +101,11 @@ uint32_t cvx_search(const cvx_view *view, cvx_scratch *scratch, const cvx_query 
   if (cvx_removed_count(view) == 0) cvx_walk(view, query, scratch, count, start, 0, ef);
   else is_whole = cvx_walk_past(view, query, scratch, count, start, ef);
   if (is_whole && scratch->pool_count >= (k < live ? k : live)) {
+    if (cvx_is_blurred(view, query, scratch->pool, scratch->pool_count)) {
+      cvx_query sharp = *query;
+      cvx_sharpen(view, &sharp, scratch->query_fine);
+      cvx_walk_fine(view, &sharp, scratch, count, ef);
+    }
     uint32_t found =
         cvx_rerank(view, scratch, query, scratch->pool, scratch->pool_count, k, answers);
     if (found >= (k < live ? k : live)) return found;

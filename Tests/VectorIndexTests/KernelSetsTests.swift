@@ -55,6 +55,35 @@ import Testing
     }
   }
 
+  /// Graphs are made by these: the same bits on every processor.
+  @Test func sumsByAllBitsAreTheSameAtEveryLevel() {
+    let random = SeededRandom(seed: 26)
+    for dimension in Self.dimensions {
+      let stride = cvx_stride(dimension)
+      var row = Self.vector(dimension, random)
+      let other = Self.vector(dimension, random) + [Float](repeating: 0, count: stride - dimension)
+      let mean = [Float](repeating: 0, count: dimension)
+      var codes = [UInt8](repeating: 0, count: stride)
+      var residuals = [Int8](repeating: 0, count: stride)
+      let factor = cvx_encode(&row, mean, dimension, Int32(CVX_L2), &codes, &residuals)
+      var decoded = [Float](repeating: 0, count: dimension)
+      cvx_decode(codes, residuals, factor.scale, mean, dimension, &decoded)
+      let pairs = zip(decoded, other).map { (Double($0), Double($1)) }
+      let squares = pairs.reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+      let dot = pairs.reduce(0) { $0 + $1.0 * $1.1 }
+      let magnitude = pairs.reduce(0) { $0 + abs($1.0 * $1.1) }
+      func sums(_ level: Int32) -> [Float] {
+        [0, 1].map { cvx_fine_sum(level, codes, residuals, factor.scale, other, stride, $0) }
+      }
+      let first = sums(Int32(CVECTOR_BASELINE))
+      #expect(abs(Double(first[0]) - squares) <= 1e-5 * squares, "\(dimension)")
+      #expect(abs(Double(first[1]) - dot) <= 1e-5 * magnitude, "\(dimension)")
+      for level in Int32(CVECTOR_BASELINE)...cvector_level() {
+        #expect(sums(level) == first, "\(dimension) at \(level)")
+      }
+    }
+  }
+
   @Test func sumsOfCodesAreExact() {
     let random = SeededRandom(seed: 23)
     for dimension in Self.dimensions {

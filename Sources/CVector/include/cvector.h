@@ -89,11 +89,18 @@ typedef struct {
   float constant;
   /// The rotated, centred query itself; null for a row of the index.
   const float *exact;
+  /// The same with zeros up to the stride, where distances go by all bits of the rows; else null.
+  const float *fine;
 } cvx_query;
 
 /// By the kernel of `level`, Σ (yᵢ − zᵢ)² of a row and a query, or Σ yᵢ·zᵢ.
 float cvx_exact_sum(int level, const uint8_t *codes, const int8_t *residuals, float scale,
                     const float *z, size_t dimension, int is_product);
+
+/// The same, the same on every level: distances by all bits that a graph is made by. `row` has
+/// `stride` components.
+float cvx_fine_sum(int level, const uint8_t *codes, const int8_t *residuals, float scale,
+                   const float *row, size_t stride, int is_product);
 
 /// The most bytes of a row's codes.
 #define CVX_STRIDE_MAX 4096
@@ -169,6 +176,9 @@ typedef struct {
   int8_t *query_codes;
   int8_t *row_codes;
   float *query_exact;
+  /// A query and a row of the index where distances go by all bits.
+  float *query_fine;
+  float *row_fine;
   uint64_t evaluations;
 } cvx_scratch;
 
