@@ -127,6 +127,18 @@ typedef uint32_t (*cvx_unseen_kernel)(uint64_t *visited, const uint32_t *edges, 
                                       uint32_t count, uint32_t *fresh);
 extern cvx_unseen_kernel cvx_unseen;
 
+// Masks (bits.c).
+/// Live rows of the first `count` slots whose bit is set; without `allow` all of them.
+uint64_t cvx_count_allowed(const cvx_view *view, const uint64_t *allow, uint32_t count);
+
+/// Room for the slots that are listed at once.
+#define CVX_LISTED_MAX 2048
+
+/// The slots of such rows from `*word` of the mask on, in order; as many as there is room for, and
+/// `*word` is where the next ones begin.
+uint32_t cvx_list_allowed(const cvx_view *view, const uint64_t *allow, uint32_t count,
+                          uint32_t *word, uint32_t *slots);
+
 // Walks (walk.c).
 void cvx_prefetch(const cvx_view *view, const uint32_t *slots, uint32_t count);
 uint32_t cvx_rerank(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
