@@ -1,9 +1,6 @@
 // Searches among some of the rows: those that a filter allows, or those that were not removed.
 #include "graph.h"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 #include <string.h>
 
 /// What a row of a walk costs beside one of a scan, which goes through memory in order and keeps
@@ -14,113 +11,45 @@
 /// Of the share of all rows that is allowed, how much of it a walk must meet where it walks: below,
 /// the allowed rows lie elsewhere, and a scan finds them sooner.
 #define PASS_SHARE 0.7
+/// Rows of a scan that come from memory at once.
+#define SCANNED 32
 
-CVX_INLINE uint64_t allowed_word(const cvx_view *view, const uint64_t *allow, uint32_t word,
-                                 uint32_t count) {
-  uint64_t bits = __atomic_load_n(&view->live[word], __ATOMIC_ACQUIRE);
-  if (allow) bits &= allow[word];
-  uint32_t first = word * 64;
-  return count - first < 64 ? bits & ((1ull << (count - first)) - 1) : bits;
-}
-
-// One bit for each of sixteen bytes that is not 0.
-CVX_INLINE uint64_t bits_of_16(const uint8_t *bytes) {
-#if defined(__x86_64__)
-  __m128i zero = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)bytes), _mm_setzero_si128());
-  return (uint32_t)_mm_movemask_epi8(zero) ^ 0xFFFFu;
-#else
-  uint64_t bits = 0;
-  for (uint32_t at = 0; at < 16; at++) bits |= (uint64_t)(bytes[at] != 0) << at;
-  return bits;
-#endif
-}
-
-#if defined(__x86_64__)
-__attribute__((target("avx512f,avx512bw"))) static void pack_avx512(const uint8_t *bytes,
-                                                                   size_t words, uint64_t *out) {
-  for (size_t word = 0; word < words; word++) {
-    __m512i part = _mm512_loadu_si512(bytes + 64 * word);
-    out[word] = _mm512_test_epi8_mask(part, part);
-  }
-}
-#endif
-
-static void pack_words(const uint8_t *bytes, size_t words, uint64_t *out) {
-#if defined(__x86_64__)
-  if (cvector_level() >= CVECTOR_AVX512_VNNI) return pack_avx512(bytes, words, out);
-#endif
-  for (size_t word = 0; word < words; word++, bytes += 64) {
-    out[word] = bits_of_16(bytes) | bits_of_16(bytes + 16) << 16 | bits_of_16(bytes + 32) << 32 |
-                bits_of_16(bytes + 48) << 48;
+// Asks for the beginning and the middle of each row; the processor goes on from there.
+static void announce(const cvx_view *view, const uint32_t *slots, uint32_t count) {
+  size_t middle = view->stride / 128 * 64;
+  for (uint32_t at = 0; at < count; at++) {
+    const uint8_t *row = cvx_row(view, slots[at]);
+    __builtin_prefetch(row);
+    __builtin_prefetch(row + middle);
   }
 }
 
-void cvx_pack_bytes(const uint8_t *bytes, size_t count, uint64_t *words) {
-  size_t whole = count / 64;
-  pack_words(bytes, whole, words);
-  if (count % 64 == 0) return;
-  uint8_t rest[64] = {0};
-  memcpy(rest, bytes + 64 * whole, count % 64);
-  pack_words(rest, 1, words + whole);
-}
-
-CVX_INLINE uint64_t sum_allowed(const cvx_view *view, const uint64_t *allow, uint32_t count) {
-  uint64_t allowed = 0;
-  for (uint32_t word = 0; word * 64ull < count; word++)
-    allowed += (uint64_t)__builtin_popcountll(allowed_word(view, allow, word, count));
-  return allowed;
-}
-
-#if defined(__x86_64__)
-__attribute__((target("popcnt"))) static uint64_t sum_popcnt(const cvx_view *view,
-                                                             const uint64_t *allow,
-                                                             uint32_t count) {
-  return sum_allowed(view, allow, count);
-}
-#endif
-
-static uint64_t count_allowed(const cvx_view *view, const uint64_t *allow, uint32_t count) {
-#if defined(__x86_64__)
-  if (cvector_level() >= CVECTOR_AVX2_FMA) return sum_popcnt(view, allow, count);
-#endif
-  return sum_allowed(view, allow, count);
-}
-
-static void offer_group(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
-                        const uint32_t *slots, uint32_t count, uint32_t wanted) {
+static void measure_group(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
+                          const uint32_t *slots, uint32_t count, uint32_t wanted) {
   float distances[CVX_GROUP + 4];
   cvx_distances(view, query, slots, count, distances);
   scratch->evaluations += count;
-  uint64_t worst =
-      scratch->found_count == wanted ? scratch->found[wanted - 1] : UINT64_MAX;
-  for (uint32_t at = 0; at < count; at++) {
-    uint64_t key = cvx_key(distances[at], slots[at]);
-    if (key >= worst) continue;
-    cvx_insert(scratch->found, &scratch->found_count, wanted, key);
-    if (scratch->found_count == wanted) worst = scratch->found[wanted - 1];
-  }
+  cvx_offer(view, scratch->found, &scratch->found_count, wanted, slots, distances, count, 1);
 }
 
 void cvx_scan_codes(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
                     uint32_t count, const uint64_t *allow, uint32_t wanted) {
-  uint32_t slots[2][CVX_GROUP], held = 0, side = 0, before = 0;
+  uint32_t slots[CVX_LISTED_MAX], word = 0;
   cvx_reserve_found(scratch, wanted + 1);
   scratch->found_count = 0;
   if (wanted == 0) return;
-  for (uint32_t word = 0; word * 64ull < count; word++) {
-    for (uint64_t bits = allowed_word(view, allow, word, count); bits; bits &= bits - 1) {
-      slots[side][held++] = word * 64 + (uint32_t)__builtin_ctzll(bits);
-      if (held < CVX_GROUP / 2) continue;
-      // The group before is compared while this one is on its way.
-      cvx_prefetch(view, slots[side], held);
-      if (before) offer_group(view, query, scratch, slots[1 - side], before, wanted);
-      before = held;
-      held = 0;
-      side = 1 - side;
+  while (word * 64ull < count) {
+    uint32_t listed = cvx_list_allowed(view, allow, count, &word, slots);
+    uint32_t next = listed < SCANNED ? listed : SCANNED;
+    announce(view, slots, next);
+    for (uint32_t from = 0; from < listed; from += SCANNED) {
+      uint32_t group = next;
+      next = listed - from - group < SCANNED ? listed - from - group : SCANNED;
+      // A group is compared while the next is on its way.
+      announce(view, slots + from + group, next);
+      measure_group(view, query, scratch, slots + from, group, wanted);
     }
   }
-  if (before) offer_group(view, query, scratch, slots[1 - side], before, wanted);
-  if (held) offer_group(view, query, scratch, slots[side], held, wanted);
 }
 
 uint32_t cvx_scan(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
@@ -140,8 +69,8 @@ CVX_INLINE int goes_on(const cvx_scratch *scratch, uint32_t cursor, uint32_t ef)
 int cvx_walk_allowed(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
                      uint32_t count, uint64_t start, uint32_t layer, uint32_t ef, uint32_t width,
                      const uint64_t *allow, uint64_t limit, double share) {
-  uint32_t fresh[CVX_DEGREE_MAX + 1];
-  float distances[CVX_GROUP + 4];
+  uint32_t fresh[CVX_DEGREE_MAX + 1], good[CVX_GROUP];
+  float distances[CVX_GROUP + 4], near[CVX_GROUP + 4];
   cvx_visit_begin(scratch, count);
   cvx_reserve_pool(scratch, width);
   cvx_reserve_found(scratch, ef);
@@ -162,16 +91,19 @@ int cvx_walk_allowed(const cvx_view *view, const cvx_query *query, cvx_scratch *
       uint32_t group = found - from < CVX_GROUP ? found - from : CVX_GROUP;
       cvx_prefetch(view, fresh + from, group);
       cvx_distances(view, query, fresh + from, group, distances);
+      uint32_t passing = 0;
       for (uint32_t at = 0; at < group; at++) {
         uint32_t candidate = fresh[from + at];
-        uint64_t key = cvx_key(distances[at], candidate);
-        int passes = cvx_is_live(view->live, candidate) &&
-                     (!allow || cvx_is_live(allow, candidate));
-        passed += passes;
-        if (passes) cvx_insert(scratch->found, &scratch->found_count, ef, key);
-        uint32_t place = cvx_insert(scratch->pool, &scratch->pool_count, width, key);
-        next = place < next ? place : next;
+        good[passing] = candidate;
+        near[passing] = distances[at];
+        passing += (uint32_t)(cvx_is_live(view->live, candidate) &&
+                              (!allow || cvx_is_live(allow, candidate)));
       }
+      passed += passing;
+      cvx_offer(view, scratch->found, &scratch->found_count, ef, good, near, passing, 1);
+      uint32_t lowest = cvx_offer(view, scratch->pool, &scratch->pool_count, width, fresh + from,
+                                  distances, group, layer);
+      next = lowest < next ? lowest : next;
     }
     seen += found;
     if (seen > limit || (seen > SAMPLE && (double)passed < PASS_SHARE * share * (double)seen)) {
@@ -189,7 +121,7 @@ int cvx_walk_allowed(const cvx_view *view, const cvx_query *query, cvx_scratch *
 uint32_t cvx_search_allowed(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
                             uint32_t count, uint32_t entry, uint32_t k, uint32_t ef,
                             const uint64_t *allow, cvx_answer *answers) {
-  uint64_t allowed = count_allowed(view, allow, count);
+  uint64_t allowed = cvx_count_allowed(view, allow, count);
   if (allowed == 0) return 0;
   double share = (double)allowed / (double)count;
   // Rows that a walk looks at: as many as fill the list of the allowed, and their neighbours.

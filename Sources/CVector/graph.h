@@ -16,15 +16,16 @@
 
 #define CVX_INLINE static inline __attribute__((always_inline))
 
-/// A row and its distance in one word that orders by distance, then by slot. Bit 32, the lowest
-/// of the distance, says that the row's edges were followed already.
-#define CVX_EXPANDED (1ull << 32)
+/// A row and its distance in one word that orders by distance, then by slot: 31 bits of the one, 32
+/// of the other. The lowest bit says that the row's edges were followed already; of two different
+/// rows it orders none, so that a sorted list stays one whatever is marked in it.
+#define CVX_EXPANDED 1ull
 
 CVX_INLINE uint64_t cvx_key(float distance, uint32_t slot) {
   uint32_t bits;
   memcpy(&bits, &distance, 4);
   bits = (bits & 0x80000000u) ? ~bits : bits | 0x80000000u;
-  return (uint64_t)(bits & ~1u) << 32 | slot;
+  return (uint64_t)(bits & ~1u) << 32 | (uint64_t)slot << 1;
 }
 
 CVX_INLINE float cvx_key_distance(uint64_t key) {
@@ -35,7 +36,7 @@ CVX_INLINE float cvx_key_distance(uint64_t key) {
   return distance;
 }
 
-CVX_INLINE uint32_t cvx_key_slot(uint64_t key) { return (uint32_t)key; }
+CVX_INLINE uint32_t cvx_key_slot(uint64_t key) { return (uint32_t)(key >> 1); }
 
 /// Edges change under readers: each word is read and written whole.
 CVX_INLINE uint32_t cvx_edge(const uint32_t *edge) {
@@ -123,6 +124,8 @@ float cvx_exact(const cvx_view *view, const cvx_query *query, uint32_t slot);
 void cvx_choose_distances(int level);
 void cvx_choose_exact(int level);
 void cvx_choose_fine(int level);
+void cvx_choose_pool(int level);
+void cvx_choose_visit(int level);
 
 // Scratch memory (scratch.c).
 void cvx_touch(cvx_scratch *scratch, const uint32_t *slots, uint32_t count);
@@ -131,9 +134,37 @@ void cvx_reserve_found(cvx_scratch *scratch, uint32_t capacity);
 void cvx_reserve_results(cvx_scratch *scratch, uint32_t capacity);
 cvx_answer *cvx_reserve_answers(cvx_scratch *scratch, uint32_t capacity);
 
+// Sorted lists (pool.c).
+uint32_t cvx_insert(uint64_t *pool, uint32_t *count, uint32_t capacity, uint64_t key);
+
+/// Offers `count` measured rows to a sorted list of `held`, which keeps at most `ef` and has room for
+/// as many rounded up to a multiple of 8; the lowest place that one of them took, or a number above
+/// all. Where `layer` is 0, the edges of those rows are needed soon.
+typedef uint32_t (*cvx_offer_kernel)(const cvx_view *, uint64_t *list, uint32_t *held, uint32_t ef,
+                                     const uint32_t *slots, const float *distances,
+                                     uint32_t count, uint32_t layer);
+extern cvx_offer_kernel cvx_offer;
+
+/// Of a list of `degree` slots, those below `count` whose bit is not set yet; it is set then. Room
+/// for CVX_DEGREE_MAX.
+typedef uint32_t (*cvx_unseen_kernel)(uint64_t *visited, const uint32_t *edges, uint32_t degree,
+                                      uint32_t count, uint32_t *fresh);
+extern cvx_unseen_kernel cvx_unseen;
+
+// Masks (bits.c).
+/// Live rows of the first `count` slots whose bit is set; without `allow` all of them.
+uint64_t cvx_count_allowed(const cvx_view *view, const uint64_t *allow, uint32_t count);
+
+/// Room for the slots that are listed at once.
+#define CVX_LISTED_MAX 2048
+
+/// The slots of such rows from `*word` of the mask on, in order; as many as there is room for, and
+/// `*word` is where the next ones begin.
+uint32_t cvx_list_allowed(const cvx_view *view, const uint64_t *allow, uint32_t count,
+                          uint32_t *word, uint32_t *slots);
+
 // Walks (walk.c).
 void cvx_prefetch(const cvx_view *view, const uint32_t *slots, uint32_t count);
-uint32_t cvx_insert(uint64_t *pool, uint32_t *count, uint32_t capacity, uint64_t key);
 uint32_t cvx_rerank(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
                     const uint64_t *candidates, uint32_t count, uint32_t k, cvx_answer *answers);
 uint32_t cvx_reranked(uint32_t k);

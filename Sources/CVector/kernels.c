@@ -212,6 +212,8 @@ void cvector_limit_level(int wanted) {
   cvx_choose_distances(level);
   cvx_choose_exact(level);
   cvx_choose_fine(level);
+  cvx_choose_pool(level);
+  cvx_choose_visit(level);
 }
 
 int cvector_level(void) { return level; }

@@ -4,6 +4,8 @@
 
 /// Rows of one walk that are remembered to clear their bits; a longer walk clears all bits.
 #define TOUCHED_MAX 8192
+/// Words of bits below which all are cleared: that is as quick as one by one.
+#define CLEARED_WHOLE 2048
 
 static void *aligned(size_t bytes) {
   void *memory = 0;
@@ -53,13 +55,14 @@ void cvx_visit_begin(cvx_scratch *scratch, uint32_t count) {
 }
 
 void cvx_touch(cvx_scratch *scratch, const uint32_t *slots, uint32_t count) {
+  if (scratch->visited_words < CLEARED_WHOLE) return;
   uint32_t before = scratch->touched_count;
   if (before + count <= TOUCHED_MAX) memcpy(scratch->touched + before, slots, count * 4);
   scratch->touched_count = before + count <= TOUCHED_MAX ? before + count : TOUCHED_MAX + 1;
 }
 
 void cvx_visit_end(cvx_scratch *scratch) {
-  if (scratch->touched_count > TOUCHED_MAX || scratch->visited_words < 2048) {
+  if (scratch->touched_count > TOUCHED_MAX || scratch->visited_words < CLEARED_WHOLE) {
     memset(scratch->visited, 0, scratch->visited_words * 8);
   } else {
     for (uint32_t at = 0; at < scratch->touched_count; at++)

@@ -14,8 +14,11 @@ static int is_before(cvx_answer a, cvx_answer b) {
   return a.distance < b.distance || (a.distance == b.distance && a.slot < b.slot);
 }
 
+/// Answers up to which one pass sorts them: they come nearly in order.
+#define SORTED_AT_ONCE 64
+
 static void sort_answers(cvx_answer *answers, uint32_t count) {
-  for (uint32_t gap = count / 2; gap > 0; gap /= 2)
+  for (uint32_t gap = count > SORTED_AT_ONCE ? count / 2 : 1; gap > 0; gap /= 2)
     for (uint32_t at = gap; at < count; at++) {
       cvx_answer moved = answers[at];
       uint32_t to = at;

@@ -31,28 +31,11 @@ void cvx_prefetch(const cvx_view *view, const uint32_t *slots, uint32_t count) {
   }
 }
 
-// Of a list, the slots not seen before; each is marked. No branch depends on the data.
-CVX_INLINE uint32_t collect(cvx_scratch *scratch, const uint32_t *edges, uint32_t degree,
-                            uint32_t count, uint32_t *fresh) {
-  uint64_t *visited = scratch->visited;
-  uint32_t found = 0;
-  for (uint32_t at = 0; at < degree; at++) {
-    uint32_t slot = cvx_edge(edges + at);
-    uint32_t is_inside = slot < count;
-    slot = is_inside ? slot : 0;
-    uint64_t word = visited[slot >> 6], bit = (uint64_t)is_inside << (slot & 63);
-    fresh[found] = slot;
-    found += (word & bit) != bit;
-    visited[slot >> 6] = word | bit;
-  }
-  return found;
-}
-
 uint32_t cvx_collect(const cvx_view *view, cvx_scratch *scratch, uint32_t slot, uint32_t layer,
                      uint32_t count, uint32_t *fresh) {
   if (layer > 0 && cvx_level(view, slot) < layer) return 0;
-  uint32_t found = collect(scratch, cvx_edges(view, slot, layer), cvx_degree(view, layer), count,
-                           fresh);
+  uint32_t found = cvx_unseen(scratch->visited, cvx_edges(view, slot, layer),
+                              cvx_degree(view, layer), count, fresh);
   cvx_touch(scratch, fresh, found);
   return found;
 }
@@ -60,28 +43,6 @@ uint32_t cvx_collect(const cvx_view *view, cvx_scratch *scratch, uint32_t slot, 
 void cvx_mark(cvx_scratch *scratch, uint32_t slot) {
   scratch->visited[slot >> 6] |= 1ull << (slot & 63);
   cvx_touch(scratch, &slot, 1);
-}
-
-// Where `key` goes among `count` sorted ones.
-CVX_INLINE uint32_t place(const uint64_t *pool, uint32_t count, uint64_t key) {
-  const uint64_t *base = pool;
-  while (count > 1) {
-    uint32_t half = count / 2;
-    base = base[half - 1] < key ? base + half : base;
-    count -= half;
-  }
-  return (uint32_t)(base - pool) + (count == 1 && base[0] < key);
-}
-
-// Puts `key` into a sorted list of at most `capacity`; the last falls out of a full one.
-uint32_t cvx_insert(uint64_t *pool, uint32_t *count, uint32_t capacity, uint64_t key) {
-  uint32_t at = place(pool, *count, key);
-  if (at == capacity) return at;
-  uint32_t moved = *count - at - (*count == capacity);
-  memmove(pool + at + 1, pool + at, (size_t)moved * 8);
-  pool[at] = key;
-  *count += *count < capacity;
-  return at;
 }
 
 // A step of the greedy descent: the nearest among the unseen neighbours and `best`.
@@ -122,47 +83,37 @@ uint64_t cvx_descend(const cvx_view *view, const cvx_query *query, cvx_scratch *
   return best;
 }
 
-// Offers a group of rows to the pool; the lowest place that one of them took. Where the walk is one
-// past removed rows, those go to a list of their own.
-CVX_INLINE uint32_t offer(const cvx_view *view, cvx_scratch *scratch, const uint32_t *slots,
-                          const float *distances, uint32_t count, uint32_t ef, uint32_t layer,
-                          int is_past) {
-  uint64_t *pool = scratch->pool;
-  uint32_t lowest = UINT32_MAX;
-  uint64_t worst = scratch->pool_count == ef ? pool[ef - 1] : UINT64_MAX;
+// Offers a group of rows to the pool of a walk past removed rows, which go to a list of their own;
+// the lowest place that one of them took.
+static uint32_t offer_past(const cvx_view *view, cvx_scratch *scratch, const uint32_t *slots,
+                           const float *distances, uint32_t count, uint32_t ef) {
+  uint32_t live[CVX_GROUP], kept = 0;
+  float near[CVX_GROUP + 4];
+  uint64_t worst = scratch->pool_count == ef ? scratch->pool[ef - 1] : UINT64_MAX;
   for (uint32_t at = 0; at < count; at++) {
     uint64_t key = cvx_key(distances[at], slots[at]);
     if (key >= worst) continue;
-    if (is_past && !cvx_is_live(view->live, slots[at])) {
-      cvx_insert(scratch->found, &scratch->found_count, PAST_MAX, key);
-      continue;
-    }
-    uint32_t position = cvx_insert(pool, &scratch->pool_count, ef, key);
-    if (layer == 0) {
-      const uint32_t *edges = cvx_edges(view, slots[at], 0);
-      __builtin_prefetch(edges);
-      __builtin_prefetch(edges + 16);
-    }
-    lowest = position < lowest ? position : lowest;
-    worst = scratch->pool_count == ef ? pool[ef - 1] : UINT64_MAX;
+    live[kept] = slots[at];
+    near[kept] = distances[at];
+    if (cvx_is_live(view->live, slots[at])) kept++;
+    else cvx_insert(scratch->found, &scratch->found_count, PAST_MAX, key);
   }
-  return lowest;
+  return cvx_offer(view, scratch->pool, &scratch->pool_count, ef, live, near, kept, 0);
 }
 
-// Follows the edges of `slot`; where the walk goes on, of `next` and the lowest place that was
-// taken.
-CVX_INLINE uint32_t expand(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
-                           uint32_t count, uint32_t slot, uint32_t layer, uint32_t ef,
-                           uint32_t next, int is_past) {
+// Follows the edges of `slot` past removed rows; where the walk goes on, of `next` and the lowest
+// place that was taken.
+CVX_INLINE uint32_t expand_past(const cvx_view *view, const cvx_query *query,
+                                cvx_scratch *scratch, uint32_t count, uint32_t slot, uint32_t ef,
+                                uint32_t next) {
   uint32_t fresh[CVX_DEGREE_MAX + 1];
   float distances[CVX_GROUP + 4];
-  uint32_t found = cvx_collect(view, scratch, slot, layer, count, fresh);
+  uint32_t found = cvx_collect(view, scratch, slot, 0, count, fresh);
   for (uint32_t from = 0; from < found; from += CVX_GROUP) {
     uint32_t group = found - from < CVX_GROUP ? found - from : CVX_GROUP;
     cvx_prefetch(view, fresh + from, group);
     cvx_distances(view, query, fresh + from, group, distances);
-    uint32_t lowest =
-        offer(view, scratch, fresh + from, distances, group, ef, layer, is_past);
+    uint32_t lowest = offer_past(view, scratch, fresh + from, distances, group, ef);
     next = lowest < next ? lowest : next;
   }
   scratch->evaluations += found;
@@ -179,14 +130,54 @@ CVX_INLINE void begin(cvx_scratch *scratch, uint32_t count, uint64_t start, uint
   cvx_mark(scratch, cvx_key_slot(start));
 }
 
+// Neighbours whose rows are on their way.
+typedef struct {
+  uint32_t slots[CVX_DEGREE_MAX + 1];
+  uint32_t count;
+} ahead;
+
+// Measures and offers them; where the walk goes on, of `next` and the lowest place that was taken.
+CVX_INLINE uint32_t take(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
+                         ahead *rows, uint32_t layer, uint32_t ef, uint32_t next) {
+  float distances[CVX_GROUP + 4];
+  for (uint32_t from = 0; from < rows->count; from += CVX_GROUP) {
+    uint32_t group = rows->count - from < CVX_GROUP ? rows->count - from : CVX_GROUP;
+    if (from > 0) cvx_prefetch(view, rows->slots + from, group);
+    cvx_distances(view, query, rows->slots + from, group, distances);
+    uint32_t lowest =
+        cvx_offer(view, scratch->pool, &scratch->pool_count, ef, rows->slots + from, distances,
+                  group, layer);
+    next = lowest < next ? lowest : next;
+  }
+  scratch->evaluations += rows->count;
+  rows->count = 0;
+  return next;
+}
+
+// While the rows of one candidate's neighbours come from memory, those of the one before are
+// measured. Once the list is full, nearly all in it are followed whatever their order, so that
+// this costs no rows. The neighbours of the nearest candidate are not put off: they lead on.
 void cvx_walk(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch, uint32_t count,
               uint64_t start, uint32_t layer, uint32_t ef) {
+  ahead rows[2];
+  uint32_t cursor = 0, side = 0;
+  rows[0].count = rows[1].count = 0;
   begin(scratch, count, start, ef);
-  uint32_t cursor = 0;
-  while (cursor < scratch->pool_count) {
-    uint32_t slot = cvx_key_slot(scratch->pool[cursor]);
-    scratch->pool[cursor] |= CVX_EXPANDED;
-    cursor = expand(view, query, scratch, count, slot, layer, ef, cursor + 1, 0);
+  while (cursor < scratch->pool_count || rows[1 - side].count > 0) {
+    uint32_t next = cursor, is_late = scratch->pool_count == ef && cursor > 0;
+    if (cursor < scratch->pool_count) {
+      uint32_t slot = cvx_key_slot(scratch->pool[cursor]);
+      scratch->pool[cursor] |= CVX_EXPANDED;
+      rows[side].count = cvx_collect(view, scratch, slot, layer, count, rows[side].slots);
+      uint32_t first = rows[side].count < CVX_GROUP ? rows[side].count : CVX_GROUP;
+      cvx_prefetch(view, rows[side].slots, first);
+      next = cursor + 1;
+    }
+    next = take(view, query, scratch, &rows[1 - side], layer, ef, next);
+    if (!is_late) next = take(view, query, scratch, &rows[side], layer, ef, next);
+    while (next < scratch->pool_count && (scratch->pool[next] & CVX_EXPANDED)) next++;
+    cursor = next;
+    side = 1 - side;
   }
   cvx_visit_end(scratch);
 }
@@ -208,7 +199,8 @@ static uint32_t expand_some(const cvx_view *view, const cvx_query *query, cvx_sc
     uint32_t group = found - from < CVX_GROUP ? found - from : CVX_GROUP;
     cvx_prefetch(view, fresh + from, group);
     cvx_distances(view, query, fresh + from, group, distances);
-    uint32_t lowest = offer(view, scratch, fresh + from, distances, group, ef, layer, 0);
+    uint32_t lowest = cvx_offer(view, scratch->pool, &scratch->pool_count, ef, fresh + from,
+                                distances, group, layer);
     next = lowest < next ? lowest : next;
   }
   scratch->evaluations += found;
@@ -255,7 +247,7 @@ int cvx_walk_past(const cvx_view *view, const cvx_query *query, cvx_scratch *scr
     } else {
       break;
     }
-    cursor = expand(view, query, scratch, count, slot, 0, ef, cursor, 1);
+    cursor = expand_past(view, query, scratch, count, slot, ef, cursor);
   }
   cvx_visit_end(scratch);
   return passed <= ef / 2 + PAST_MIN;

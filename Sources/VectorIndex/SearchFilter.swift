@@ -50,10 +50,12 @@ public struct IDBitmap: Sendable, Hashable {
 
   /// The ids whose byte is not 0.
   public init(bytes: Span<UInt8>) {
-    self.init(bound: bytes.count)
-    bytes.withUnsafeBufferPointer { bytes in
-      guard let start = bytes.baseAddress else { return }
-      words.withUnsafeMutableBufferPointer { cvx_pack_bytes(start, bytes.count, $0.baseAddress!) }
+    let needed = (bytes.count + 63) / 64
+    words = bytes.withUnsafeBufferPointer { bytes in
+      [UInt64](unsafeUninitializedCapacity: needed) { words, count in
+        if needed > 0 { cvx_pack_bytes(bytes.baseAddress!, bytes.count, words.baseAddress!) }
+        count = needed
+      }
     }
   }
 

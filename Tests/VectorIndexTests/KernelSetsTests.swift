@@ -4,7 +4,8 @@ import Testing
 
 // Contract: the sums of 8-bit codes are exact integers in every instruction set, and the sums by
 // all bits are within 1e-5 of a Float64 reference, at every dimension 1…1,024 and some to 4,096;
-// the rotation keeps lengths, and its inverse undoes it.
+// the rotation keeps lengths, and its inverse undoes it. In every set a list of candidates takes in
+// measured rows as a sort would, and of a list of edges those come back, once, that were not seen.
 
 @Suite struct KernelSetsTests {
   static let dimensions = Array(1...1_024) + [1_536, 2_000, 3_072, 4_095, 4_096]
@@ -105,6 +106,68 @@ import Testing
           var sums = [Int32](repeating: 0, count: 8)
           cvx_code_sums(level, codes, stride, UInt32(count), query, &sums)
           #expect(Array(sums.prefix(count)) == Array(expected.prefix(count)), "\(dimension)")
+        }
+      }
+    }
+  }
+
+  /// A distance above a slot, ordered as the distances are.
+  private static func key(_ distance: Float, _ slot: UInt32) -> UInt64 {
+    let bits = distance.bitPattern
+    let ordered = bits >> 31 == 1 ? ~bits : bits | 0x8000_0000
+    return UInt64(ordered & ~1) << 32 | UInt64(slot) << 1
+  }
+
+  @Test func candidatesAsSorted() {
+    let random = SeededRandom(seed: 24)
+    for ef in Array(1...70) + [127, 128, 200, 511, 512, 513, 600] {
+      for level in Int32(CVECTOR_BASELINE)...cvector_level() {
+        var (list, held) = ([UInt64](repeating: 7, count: (ef + 7) / 8 * 8), UInt32(0))
+        var expected: [UInt64] = []
+        for group in 0..<30 {
+          let count = Int(random.next(below: 65))
+          // Some beyond 2^31.
+          let slots = (0..<count).map { UInt32(group * 64 + $0) &* 1_999_999_973 }
+          // Of few values, so that some are equal; half are below 0.
+          let distances = slots.map { _ in Float(Int(random.next(below: 400)) - 200) / 8 }
+          let keys = zip(distances, slots).map { Self.key($0, $1) }
+          let before = Set(expected)
+          expected = Array((expected + keys).sorted().prefix(ef))
+          let lowest = cvx_offer_rows(
+            level, &list, &held, UInt32(ef), slots, distances, UInt32(count))
+          #expect(Array(list.prefix(Int(held))) == expected, "ef \(ef), level \(level)")
+          let taken = expected.firstIndex { !before.contains($0) }
+          #expect(Int(lowest) >= taken ?? Int(held), "ef \(ef), level \(level)")
+          if let taken { #expect(Int(lowest) == taken, "ef \(ef), level \(level)") }
+          // As a walk marks those whose edges it followed.
+          for at in expected.indices where random.next(below: 3) == 0 {
+            expected[at] |= 1
+            list[at] |= 1
+          }
+        }
+      }
+    }
+  }
+
+  @Test func unseenSlotsOnce() {
+    let random = SeededRandom(seed: 25)
+    for degree in [1, 2, 15, 16, 17, 31, 32, 33, 64, 100, 255, 256] {
+      for level in Int32(CVECTOR_BASELINE)...cvector_level() {
+        let count: UInt32 = 500
+        var visited = [UInt64](repeating: 0, count: 8)
+        var seen = Set<UInt32>()
+        for _ in 0..<20 {
+          // Some beyond the end, as in a damaged file, some twice, and some that are no edges.
+          let edges = (0..<degree).map { _ in
+            random.next(below: 9) == 0 ? UInt32.max : UInt32(random.next(below: 520))
+          }
+          var fresh = [UInt32](repeating: 0, count: 257)
+          let found = cvx_unseen_slots(level, &visited, edges, UInt32(degree), count, &fresh)
+          var expected: [UInt32] = []
+          for slot in edges where slot < count && seen.insert(slot).inserted {
+            expected.append(slot)
+          }
+          #expect(Array(fresh.prefix(Int(found))) == expected, "\(degree) at \(level)")
         }
       }
     }

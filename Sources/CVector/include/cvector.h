@@ -109,6 +109,18 @@ float cvx_fine_sum(int level, const uint8_t *codes, const int8_t *residuals, flo
 void cvx_code_sums(int level, const uint8_t *codes, size_t stride, uint32_t count,
                    const int8_t *query, int32_t *sums);
 
+/// By the kernel of `level`, puts measured rows, at most 64, among the `held` nearest of a sorted
+/// list: a word a row, its distance (as an ordered number) above its slot above a bit to mark it.
+/// At most `ef` stay; there is room for `ef` rounded up to a multiple of 8. Returns the lowest place
+/// that one of them took, or a number above all.
+uint32_t cvx_offer_rows(int level, uint64_t *list, uint32_t *held, uint32_t ef,
+                        const uint32_t *slots, const float *distances, uint32_t count);
+
+/// By the kernel of `level`, of a list of at most 256 slots those below `count` whose bit is not set
+/// yet, each once; it is set then. `fresh` has room for 257.
+uint32_t cvx_unseen_slots(int level, uint64_t *visited, const uint32_t *edges, uint32_t degree,
+                          uint32_t count, uint32_t *fresh);
+
 // MARK: Graph
 
 /// The arrays of an index by slot. Readers hold a view; the arrays grow in place, in address
