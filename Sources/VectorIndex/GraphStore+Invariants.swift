@@ -7,7 +7,20 @@ extension GraphStore {
     for slot in 0..<UInt32(count) where isLive(slot) {
       guard self.slot(of: id(slot)) == slot else { return "node \(slot) is not under its id" }
     }
-    return brokenGraph()
+    return brokenGraph() ?? brokenRemoved()
+  }
+
+  /// Removed rows are walked through until they are swept: none may lead to a slot that is free.
+  private func brokenRemoved() -> String? {
+    let unused = Set(free + limbo.flatMap(\.slots))
+    for slot in pending {
+      for layer in 0...level(slot) {
+        if let target = neighbours(slot, layer).first(where: unused.contains) {
+          return "removed node \(slot), layer \(layer): edge to \(target), which is free"
+        }
+      }
+    }
+    return nil
   }
 
   /// The same without the ids. Every edge is looked at once.

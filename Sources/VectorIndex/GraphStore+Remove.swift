@@ -63,7 +63,9 @@ extension GraphStore {
     let known = UInt32(count)
     let last = lists > end - current.next ? end : current.next + lists
     current.dead.withUnsafeBufferPointer { dead in
-      for slot in current.next..<last where isLive(UInt32(slot)) {
+      // Rows that were removed since are still walked through: an edge of theirs must not lead to a
+      // slot whose next row is being connected, which has no edges yet.
+      for slot in current.next..<last where dead[slot >> 6] >> UInt64(slot & 63) & 1 == 0 {
         cvx_repair(view, scratch.memory, UInt32(slot), dead.baseAddress!, UInt32(end), known)
       }
     }
@@ -80,6 +82,7 @@ extension GraphStore {
     guard !limbo.isEmpty else { return }
     let oldest = cvx_readers_oldest(readers)
     while let first = limbo.first, first.epoch < oldest {
+      for slot in first.slots { cvx_clear_edges(view, slot) }
       free = first.slots + free
       limbo.removeFirst()
     }
