@@ -27,7 +27,7 @@ static void announce(const cvx_view *view, const uint32_t *slots, uint32_t count
 static void measure_group(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
                           const uint32_t *slots, uint32_t count, uint32_t wanted) {
   float distances[CVX_GROUP + 4];
-  cvx_distances(view, query, slots, count, distances);
+  cvx_apart(view, query, slots, count, distances);
   scratch->evaluations += count;
   cvx_offer(view, scratch->found, &scratch->found_count, wanted, slots, distances, count, 1);
 }
@@ -56,6 +56,10 @@ uint32_t cvx_scan(const cvx_view *view, cvx_scratch *scratch, const cvx_query *q
                   uint32_t count, const uint64_t *allow, uint32_t k, cvx_answer *answers) {
   uint32_t wanted = cvx_reranked(k) < count ? cvx_reranked(k) : count;
   cvx_scan_codes(view, scratch, query, count, allow, wanted);
+  if (cvx_is_blurred(view, query, scratch->found, scratch->found_count)) {
+    cvx_query sharp = cvx_sharp(view, scratch, query);
+    cvx_scan_codes(view, scratch, &sharp, count, allow, wanted);
+  }
   return cvx_rerank(view, scratch, query, scratch->found, scratch->found_count, k, answers);
 }
 
@@ -90,7 +94,7 @@ int cvx_walk_allowed(const cvx_view *view, const cvx_query *query, cvx_scratch *
     for (uint32_t from = 0; from < found; from += CVX_GROUP) {
       uint32_t group = found - from < CVX_GROUP ? found - from : CVX_GROUP;
       cvx_prefetch(view, fresh + from, group);
-      cvx_distances(view, query, fresh + from, group, distances);
+      cvx_apart(view, query, fresh + from, group, distances);
       uint32_t passing = 0;
       for (uint32_t at = 0; at < group; at++) {
         uint32_t candidate = fresh[from + at];
@@ -129,10 +133,16 @@ uint32_t cvx_search_allowed(const cvx_view *view, cvx_scratch *scratch, const cv
   if (expected * WALK_COST < (double)allowed) {
     double roomy = 1.5 * (double)ef / share + 32;
     uint32_t width = roomy < (double)count ? (uint32_t)roomy : count;
+    width = width < ef ? ef : width;
     uint64_t start = cvx_descend(view, query, scratch, count, entry, 0);
-    int is_complete = cvx_walk_allowed(view, query, scratch, count, start, 0, ef,
-                                       width < ef ? ef : width, allow, allowed / 2 + SAMPLE,
-                                       allow ? share : 0);
+    uint64_t limit = allowed / 2 + SAMPLE;
+    int is_complete = cvx_walk_allowed(view, query, scratch, count, start, 0, ef, width, allow,
+                                       limit, allow ? share : 0);
+    if (is_complete && cvx_is_blurred(view, query, scratch->found, scratch->found_count)) {
+      cvx_query sharp = cvx_sharp(view, scratch, query);
+      is_complete = cvx_walk_allowed(view, &sharp, scratch, count, start, 0, ef, width, allow,
+                                     limit, allow ? share : 0);
+    }
     uint64_t least = k < allowed ? k : allowed;
     if (is_complete && scratch->found_count >= least)
       return cvx_rerank(view, scratch, query, scratch->found, scratch->found_count, k, answers);

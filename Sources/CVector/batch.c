@@ -96,19 +96,21 @@ int cvx_is_tiled(const cvx_view *view, uint32_t count, uint32_t queries, uint32_
 }
 
 static void scan_tile(const cvx_view *view, cvx_batch *batch, cvx_scratch *scratch,
-                      uint32_t queries, uint32_t k, uint32_t count, cvx_result *results,
-                      uint32_t *counts) {
+                      uint32_t queries, uint32_t k, uint32_t ef, uint32_t count,
+                      cvx_result *results, uint32_t *counts) {
   cvx_tile tile =
       cvx_batch_tile(batch, queries, cvx_reranked(k) < count ? cvx_reranked(k) : count);
   cvx_scan_tile(view, &tile, count);
   scratch->evaluations += (uint64_t)count * queries;
   cvx_answer *answers = room_for_answers(scratch, k);
   for (uint32_t number = 0; number < queries; number++) {
+    const cvx_query *query = &batch->queries[number];
+    const uint64_t *nearest = tile.nearest + (size_t)number * (tile.wanted + 1);
     uint32_t found =
-        cvx_rerank(view, scratch, &batch->queries[number],
-                   tile.nearest + (size_t)number * (tile.wanted + 1), tile.found[number], k,
-                   answers);
-    answer(view, scratch, &batch->queries[number], answers, found, k, count,
+        cvx_is_blurred(view, query, nearest, tile.found[number])
+            ? cvx_search(view, scratch, query, k, ef, 0, count, answers)
+            : cvx_rerank(view, scratch, query, nearest, tile.found[number], k, answers);
+    answer(view, scratch, query, answers, found, k, count,
            results + (size_t)number * k, counts + number);
   }
 }
@@ -121,7 +123,7 @@ void cvx_find_batch(const cvx_view *view, cvx_batch *batch, cvx_scratch *scratch
   for (uint32_t number = 0; number < queries; number++)
     cvx_batch_prepare(view, batch, scratch, number);
   if (cvx_is_tiled(view, count, queries, k, ef))
-    return scan_tile(view, batch, scratch, queries, k, count, results, counts);
+    return scan_tile(view, batch, scratch, queries, k, ef, count, results, counts);
   for (uint32_t number = 0; number < queries; number++) {
     cvx_answer *answers = room_for_answers(scratch, k);
     uint32_t found =

@@ -132,10 +132,13 @@ void cvx_sharpen_row(const cvx_view *view, uint32_t slot, cvx_query *query, floa
   query->fine = room;
 }
 
-void cvx_sharpen(const cvx_view *view, cvx_query *query, float *room) {
-  memcpy(room, query->exact, view->dimension * sizeof(float));
-  memset(room + view->dimension, 0, (view->stride - view->dimension) * sizeof(float));
-  query->fine = room;
+cvx_query cvx_sharp(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query) {
+  cvx_query sharp = *query;
+  memcpy(scratch->query_fine, query->exact, view->dimension * sizeof(float));
+  memset(scratch->query_fine + view->dimension, 0,
+         (view->stride - view->dimension) * sizeof(float));
+  sharp.fine = scratch->query_fine;
+  return sharp;
 }
 
 static void fine_distances(const cvx_view *view, const cvx_query *query, const uint32_t *slots,

@@ -94,9 +94,10 @@ int cvx_is_blurred(const cvx_view *view, const cvx_query *query, const uint64_t 
 int cvx_is_list_blurred(const cvx_view *view, const cvx_query *query, const uint32_t *slots,
                         const float *distances, uint32_t count);
 
-/// Makes distances from the query go by all bits, from one of the caller or a row; `room` has
-/// `stride` floats.
-void cvx_sharpen(const cvx_view *view, cvx_query *query, float *room);
+/// The caller's query with distances by all bits, in memory of `scratch`.
+cvx_query cvx_sharp(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query);
+
+/// Makes distances from a row go by all bits; `room` has `stride` floats.
 void cvx_sharpen_row(const cvx_view *view, uint32_t slot, cvx_query *query, float *room);
 
 /// Distances of at most CVX_GROUP rows, by their codes or by all bits.

@@ -105,8 +105,7 @@ uint32_t cvx_search(const cvx_view *view, cvx_scratch *scratch, const cvx_query 
   else is_whole = cvx_walk_past(view, query, scratch, count, start, ef);
   if (is_whole && scratch->pool_count >= (k < live ? k : live)) {
     if (cvx_is_blurred(view, query, scratch->pool, scratch->pool_count)) {
-      cvx_query sharp = *query;
-      cvx_sharpen(view, &sharp, scratch->query_fine);
+      cvx_query sharp = cvx_sharp(view, scratch, query);
       cvx_walk_fine(view, &sharp, scratch, count, ef);
     }
     uint32_t found =
