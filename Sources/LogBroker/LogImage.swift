@@ -23,11 +23,13 @@ struct LogImage {
   ///   - windowBytes: of direct writes that may have been under way at once.
   ///   - isSyncing: what was written directly, perhaps just now by a running node, is synced before
   ///     it is shown.
+  ///   - isSalvaging: what is whole behind what is damaged is taken in, too, behind a gap.
   ///   - onDamage: hears of partitions that are found damaged, once each.
   static func read(
     _ storage: any Storage, _ catalog: Catalog, _ checkpoint: Checkpoint,
     journals: [AlignedBuffer], key: LogKey?, durabilityFloor: Durability = .replicated,
-    windowBytes: Int, isSyncing: Bool, onDamage: @escaping (PartitionLog, String) -> Void
+    windowBytes: Int, isSyncing: Bool, isSalvaging: Bool = false,
+    onDamage: @escaping (PartitionLog, String) -> Void
   ) throws(LogBrokerError) -> LogImage {
     try catalog.check(key)
     var image = LogImage(
@@ -44,7 +46,7 @@ struct LogImage {
     }
     for log in image.table.all where log.mayHaveDirects {
       try image.find(log, upTo: .max)
-      try image.lookBehind(log)
+      try image.lookBehind(log, isSalvaging: isSalvaging)
     }
     image.finder.close()
     return image
@@ -114,6 +116,7 @@ struct LogImage {
   private func markDamaged(_ log: PartitionLog, _ reason: String) {
     guard log.damage == nil else { return }
     log.damage = reason
+    log.closeSegments()
     onDamage(log, reason)
   }
 
@@ -233,6 +236,8 @@ extension LogImage {
       }
       let offset: UInt64 = body.littleEndian(at: 0)
       try find(log, upTo: offset)
+      // All of it was there: what is gone by now is not given anew.
+      if offset > log.endOffset { log.leaveGap(upTo: offset) }
       log.cut(to: offset)
     case .groupOffset, .rewind:
       guard var offset = GroupOffset(body) else {
@@ -254,9 +259,15 @@ extension LogImage {
     }
   }
 
-  private func lookBehind(_ log: PartitionLog) throws(LogBrokerError) {
+  private mutating func lookBehind(
+    _ log: PartitionLog, isSalvaging: Bool
+  ) throws(LogBrokerError) {
     do throws(StorageFailure) {
-      if let reason = try finder.damage(behind: log) { markDamaged(log, reason) }
+      guard let loss = try finder.loss(behind: log) else { return }
+      markDamaged(log, loss.reason)
+      if isSalvaging { try finder.salvage(loss, of: log) }
+      // What was given once is not given again.
+      if loss.end > log.endOffset { log.leaveGap(upTo: loss.end) }
     } catch {
       throw .failed("a segment cannot be read: \(error)")
     }
@@ -291,5 +302,7 @@ extension LogImage {
 
 extension PartitionLog {
   /// Whether there may be frames that were written directly and that no checkpoint has.
-  fileprivate var mayHaveDirects: Bool { segments.last?.id ?? 0 != 0 || !announced.isEmpty }
+  fileprivate var mayHaveDirects: Bool {
+    segments.last?.id ?? 0 != 0 || !announced.isEmpty || !unreached.isEmpty
+  }
 }

@@ -190,8 +190,8 @@ struct LogOpening {
         open?.file.close()
         open = (segment, try storage.open(segment.path, .write))
       }
-      let bytes = UnsafeRawBufferPointer(rebasing: chunk.memory[0..<chunk.used])
-      try open?.file.write(at: position, bytes)
+      // With the padding: a segment is as long as its blocks, and a crash may have cut that off.
+      try open?.file.write(at: position, chunk.blocks)
     }
     try open?.file.sync()
     open?.file.close()

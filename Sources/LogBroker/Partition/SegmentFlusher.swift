@@ -87,7 +87,7 @@ final class SegmentFlusher {
     segment.isNew = true
     segment.chainBefore = log.flushedChain
     open(segment, of: log) { result in
-      if case .success = result { log.segments.append(segment) }
+      if case .success = result { log.add(segment) }
       body(segment, result)
     }
   }

@@ -42,6 +42,11 @@ final class TailChunk {
   /// Written directly: nothing is added to it.
   var isDirect: Bool { owner != nil }
 
+  /// What recovery has found, with its padding: its memory is whole blocks.
+  var blocks: UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: memory.baseAddress, count: GroupWriter.roundedToBlock(used))
+  }
+
   var room: Int { memory.count - used }
   var unflushed: Int { used - flushed }
 
