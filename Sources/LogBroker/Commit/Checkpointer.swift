@@ -85,6 +85,8 @@ final class Checkpointer {
       sync(parts[...]) { result in
         if case .success = result {
           for part in parts { part.segment.syncedSize = part.size }
+          // A cut may have come further meanwhile: what it has taken away needs no sync.
+          guard end > log.syncedEnd else { return completion(result) }
           log.syncedEnd = end
           log.syncedTime = time
           log.syncedChain = chain
