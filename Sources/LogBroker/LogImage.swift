@@ -219,6 +219,7 @@ extension LogImage {
         return markDamaged(log, "a frame of the journal names no segment")
       }
       try find(log, upTo: .max)
+      log.knownEnd = max(log.knownEnd, record.settled)
       finder.begin(record, of: log)
     case .reservation:
       guard let reservation = OffsetReservation(body) else {
@@ -263,11 +264,16 @@ extension LogImage {
     _ log: PartitionLog, isSalvaging: Bool
   ) throws(LogBrokerError) {
     do throws(StorageFailure) {
-      guard let loss = try finder.loss(behind: log) else { return }
-      markDamaged(log, loss.reason)
-      if isSalvaging { try finder.salvage(loss, of: log) }
-      // What was given once is not given again.
-      if loss.end > log.endOffset { log.leaveGap(upTo: loss.end) }
+      if let loss = try finder.loss(behind: log) {
+        markDamaged(log, loss.reason)
+        if isSalvaging { try finder.salvage(loss, of: log) }
+        // What was given once is not given again.
+        if loss.end > log.endOffset { log.leaveGap(upTo: loss.end) }
+      }
+      guard log.knownEnd > log.endOffset else { return }
+      markDamaged(log, "offsets \(log.endOffset) to \(log.knownEnd - 1) are missing")
+      // Nothing else that is left would tell the next start.
+      log.leaveGap(upTo: log.knownEnd, isKnown: !isSalvaging)
     } catch {
       throw .failed("a segment cannot be read: \(error)")
     }

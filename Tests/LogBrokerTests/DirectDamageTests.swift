@@ -123,6 +123,15 @@ import Testing
     try expectLost(base..<base + Self.perSegment, of: 12, disk, loop)
   }
 
+  /// The journal says how far the partition had come.
+  @Test func aDirectoryThatIsGoneIsTold() throws {
+    let loop = SimulatedLoop(seed: 1)
+    let disk = try killed(loop)
+    for base in [0, 5, 10] { disk.removeFile(Self.path(base)) }
+    try expectRefused(disk, loop)
+    try expectLost(0..<10, of: 10, disk, loop)
+  }
+
   /// The start that has seen it ends, and has let go of the journal that told where segments begin.
   @Test func damageIsToldByEveryStart() throws {
     let loop = SimulatedLoop(seed: 1)

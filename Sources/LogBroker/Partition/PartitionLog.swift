@@ -64,6 +64,8 @@ final class PartitionLog {
   /// Segments that the journal says began behind what recovery has found: they came to nothing, or
   /// something before them is gone.
   var unreached: [SegmentRecord] = []
+  /// The journal says that records before this offset were durable.
+  var knownEnd: UInt64 = 0
   /// Direct writes under way, by offset.
   var directs = DirectQueue()
   /// Of the look at what is pending that goes on.
