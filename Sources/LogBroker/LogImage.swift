@@ -23,11 +23,13 @@ struct LogImage {
   ///   - windowBytes: of direct writes that may have been under way at once.
   ///   - isSyncing: what was written directly, perhaps just now by a running node, is synced before
   ///     it is shown.
+  ///   - isSalvaging: what is whole behind what is damaged is taken in, too, behind a gap.
   ///   - onDamage: hears of partitions that are found damaged, once each.
   static func read(
     _ storage: any Storage, _ catalog: Catalog, _ checkpoint: Checkpoint,
     journals: [AlignedBuffer], key: LogKey?, durabilityFloor: Durability = .replicated,
-    windowBytes: Int, isSyncing: Bool, onDamage: @escaping (PartitionLog, String) -> Void
+    windowBytes: Int, isSyncing: Bool, isSalvaging: Bool = false,
+    onDamage: @escaping (PartitionLog, String) -> Void
   ) throws(LogBrokerError) -> LogImage {
     try catalog.check(key)
     var image = LogImage(
@@ -44,7 +46,7 @@ struct LogImage {
     }
     for log in image.table.all where log.mayHaveDirects {
       try image.find(log, upTo: .max)
-      try image.lookBehind(log)
+      try image.lookBehind(log, isSalvaging: isSalvaging)
     }
     image.finder.close()
     return image
@@ -114,6 +116,7 @@ struct LogImage {
   private func markDamaged(_ log: PartitionLog, _ reason: String) {
     guard log.damage == nil else { return }
     log.damage = reason
+    log.closeSegments()
     onDamage(log, reason)
   }
 
@@ -216,6 +219,7 @@ extension LogImage {
         return markDamaged(log, "a frame of the journal names no segment")
       }
       try find(log, upTo: .max)
+      log.knownEnd = max(log.knownEnd, record.settled)
       finder.begin(record, of: log)
     case .reservation:
       guard let reservation = OffsetReservation(body) else {
@@ -233,6 +237,8 @@ extension LogImage {
       }
       let offset: UInt64 = body.littleEndian(at: 0)
       try find(log, upTo: offset)
+      // All of it was there: what is gone by now is not given anew.
+      if offset > log.endOffset { log.leaveGap(upTo: offset) }
       log.cut(to: offset)
     case .groupOffset, .rewind:
       guard var offset = GroupOffset(body) else {
@@ -254,9 +260,20 @@ extension LogImage {
     }
   }
 
-  private func lookBehind(_ log: PartitionLog) throws(LogBrokerError) {
+  private mutating func lookBehind(
+    _ log: PartitionLog, isSalvaging: Bool
+  ) throws(LogBrokerError) {
     do throws(StorageFailure) {
-      if let reason = try finder.damage(behind: log) { markDamaged(log, reason) }
+      if let loss = try finder.loss(behind: log) {
+        markDamaged(log, loss.reason)
+        if isSalvaging { try finder.salvage(loss, of: log) }
+        // What was given once is not given again.
+        if loss.end > log.endOffset { log.leaveGap(upTo: loss.end) }
+      }
+      guard log.knownEnd > log.endOffset else { return }
+      markDamaged(log, "offsets \(log.endOffset) to \(log.knownEnd - 1) are missing")
+      // Nothing else that is left would tell the next start.
+      log.leaveGap(upTo: log.knownEnd, isKnown: !isSalvaging)
     } catch {
       throw .failed("a segment cannot be read: \(error)")
     }
@@ -282,7 +299,7 @@ extension LogImage {
     if base < log.endOffset { return }
     if base > log.endOffset {
       markDamaged(log, "offsets \(log.endOffset) to \(base - 1) are missing")
-      finder.leaveGap(upTo: base, of: log)
+      log.leaveGap(upTo: base)
     }
     log.append(
       frame, base: base, count: batch.header.messageCount, time: batch.header.baseTimestamp)
@@ -291,5 +308,7 @@ extension LogImage {
 
 extension PartitionLog {
   /// Whether there may be frames that were written directly and that no checkpoint has.
-  fileprivate var mayHaveDirects: Bool { segments.last?.id ?? 0 != 0 || !announced.isEmpty }
+  fileprivate var mayHaveDirects: Bool {
+    segments.last?.id ?? 0 != 0 || !announced.isEmpty || !unreached.isEmpty
+  }
 }

@@ -42,6 +42,9 @@ package struct LogLimits: Sendable, Hashable {
   package static let openFilesMax = 128
   /// The same, for direct writes.
   package static let openDirectFilesMax = 64
+  /// Room that is made in a segment's file ahead of direct writes, at most: a file system that is
+  /// nearly full keeps what it could give of a request that it refused.
+  package static let roomBytesMax = 64 << 20
   /// Partitions flushed and synced at the same time by a checkpoint.
   package static let checkpointWidth = 8
 

@@ -190,11 +190,8 @@ struct LogOpening {
         open?.file.close()
         open = (segment, try storage.open(segment.path, .write))
       }
-      let bytes = UnsafeRawBufferPointer(rebasing: chunk.memory[0..<chunk.used])
-      try open?.file.write(at: position, bytes)
-      // The checkpoint will count whole blocks, and the file's end may have been lost.
-      let end = GroupWriter.roundedToBlock(position + chunk.used)
-      if let file = open?.file, try file.size() < end { try file.truncate(to: end) }
+      // With the padding: a segment is as long as its blocks, and a crash may have cut that off.
+      try open?.file.write(at: position, chunk.blocks)
     }
     try open?.file.sync()
     open?.file.close()

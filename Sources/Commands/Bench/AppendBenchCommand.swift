@@ -40,10 +40,10 @@ struct AppendBenchCommand: Command {
         name: "seed", kind: .integer("S", 0...Int.max), summary: "of the messages' content (1)"),
       FlagDefinition(
         name: "segment-bytes", kind: .integer("B", 4_096...(1 << 40)),
-        summary: "a segment file that has reached this is closed (16 MiB)"),
+        summary: "a segment file that has reached this is closed (64 MiB)"),
       FlagDefinition(
         name: "retention-bytes", kind: .integer("B", 4_096...Int.max),
-        summary: "a partition's oldest segments go above this (kept for ever)"),
+        summary: "the topic's oldest segments go above this (kept for ever)"),
       FlagDefinition(
         name: "compression", kind: .choice(Compression.allCases.map(\.rawValue)),
         summary: "what becomes of closed segments (none)"),

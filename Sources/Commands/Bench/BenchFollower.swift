@@ -65,6 +65,10 @@ final class BenchFollower {
   private func polled(_ partition: Int, _ result: Result<PollResult, BusError>) {
     isPolling[partition] = false
     switch result {
+    case .failure(.belowStart(let first)):
+      // Retention was faster.
+      positions[partition] = first
+      poll(partition)
     case .failure(let error):
       failure = error
     case .success(let result):

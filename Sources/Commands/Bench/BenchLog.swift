@@ -18,7 +18,7 @@ final class BenchLog {
     var durability = Durability.persisted
     /// Bytes; nil for the log's own limit.
     var segmentBytes: Int?
-    /// Bytes of a partition; nil for ever.
+    /// Bytes of the topic; nil for ever.
     var retentionBytes: Int?
     var compression = Compression.none
     var key: LogKey?

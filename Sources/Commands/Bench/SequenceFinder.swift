@@ -64,6 +64,9 @@ struct SequenceFinder {
     _ = loop.runUntil({ outcome != nil }, deadline: .seconds(300))
     switch outcome {
     case .success(let result): return result
+    // Retention was faster.
+    case .failure(.belowStart(let first)):
+      return try poll(target, from: .offset(first), count: count)
     case .failure(let error): throw CommandFailure(error)
     case nil: throw CommandFailure(.deadline, "the log did not answer within 300 s")
     }
@@ -76,6 +79,11 @@ extension CommandFailure {
     switch error {
     case .diskFull: self.init(.notWritable, "the disk is full; make room and run it again")
     case .damaged(let reason): self.init(.dataDamaged, "the log is damaged: \(reason)")
+    case .recordTooLarge(let limit):
+      self.init(
+        .usage,
+        "a batch takes more than \(limit) bytes on the log, where each message has a header; "
+          + "choose fewer messages a batch, or larger ones")
     default: self.init(.failed, "the log refused: \(error)")
     }
   }

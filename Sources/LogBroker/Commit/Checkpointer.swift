@@ -85,6 +85,8 @@ final class Checkpointer {
       sync(parts[...]) { result in
         if case .success = result {
           for part in parts { part.segment.syncedSize = part.size }
+          // A cut may have come further meanwhile: what it has taken away needs no sync.
+          guard end > log.syncedEnd else { return completion(result) }
           log.syncedEnd = end
           log.syncedTime = time
           log.syncedChain = chain
@@ -173,19 +175,31 @@ final class Checkpointer {
         .init(
           topic: log.topicNumber, partition: UInt32(log.target.partition),
           start: log.firstOffset, end: log.syncedEnd, time: log.syncedTime,
-          chain: log.syncedChain,
-          segments: log.segments.filter { $0.syncedSize > 0 || $0.isSettled }.map {
-            .init(
-              base: $0.base, size: $0.syncedSize, id: $0.id, firstTime: $0.firstTime,
-              openedAt: $0.openedAt, writtenAt: $0.writtenAt,
-              packedBytes: $0.packedBytes)
-          }, gaps: log.gaps, reservation: isFinal ? nil : log.reservation))
+          chain: log.syncedChain, segments: Self.segments(of: log), gaps: log.gaps,
+          reservation: isFinal ? nil : log.reservation))
     }
     for (key, offset) in offsets.byKey {
       checkpoint.offsets.append(
         .init(topic: key.topic, partition: key.partition, group: key.group, offset: offset))
     }
     return checkpoint
+  }
+
+  private static func segments(of log: PartitionLog) -> [Checkpoint.Segment] {
+    let settled = log.segments.filter { $0.syncedSize > 0 || $0.isSettled }.map {
+      Checkpoint.Segment(
+        base: $0.base, size: $0.syncedSize, id: $0.id, firstTime: $0.firstTime,
+        openedAt: $0.openedAt, writtenAt: $0.writtenAt, packedBytes: $0.packedBytes)
+    }
+    guard log.damage != nil else { return settled }
+    // They show that something is missing before them: the next start has to see it, too.
+    let unreached = (log.announced + log.unreached).filter { record in
+      record.base > log.syncedEnd && !settled.contains { $0.base >= record.base }
+    }
+    return settled
+      + unreached.sorted { $0.base < $1.base }.map {
+        Checkpoint.Segment(base: $0.base, size: 0, id: $0.id)
+      }
   }
 }
 

@@ -17,30 +17,36 @@ struct DirectFinder {
   }
 
   /// Takes in a segment that began where the partition ends now. Anything else is one that a
-  /// checkpoint has, or whose beginning came to nothing.
+  /// checkpoint has, or whose beginning came to nothing, or the records before it are gone.
   func begin(_ record: SegmentRecord, of log: PartitionLog) {
-    guard record.base == log.endOffset else { return }
-    place(log)
+    guard record.base == log.endOffset else {
+      if record.base > log.endOffset { log.unreached.append(record) }
+      return
+    }
+    place(log, isContinued: false)
     if let last = log.segments.last, last.base == record.base {
       if last.id == record.id { return }
       log.segments.removeLast()
     }
+    log.segments.append(Self.segment(record, of: log))
+  }
+
+  static func segment(_ record: SegmentRecord, of log: PartitionLog) -> Segment {
     let segment = Segment(base: record.base, directory: log.directory, size: 0, id: record.id)
     segment.isRecording = true
     segment.isRecorded = true
     segment.chainBefore = log.chain
-    log.segments.append(segment)
+    return segment
   }
 
   /// Says of frames from the journal where they belong: behind what is in the segment, or in one of
-  /// their own.
-  private func place(_ log: PartitionLog) {
+  /// their own where there is none, or it is closed and not `isContinued` by what was found.
+  private func place(_ log: PartitionLog, isContinued: Bool) {
     guard let first = log.tail.first(where: { $0.place == nil }) else { return }
-    if log.segments.last.map({ $0.isClosed || $0.isDamaged }) ?? true {
+    if log.segments.last.map({ $0.isClosed && !isContinued }) ?? true {
       let segment = Segment(base: first.frames[0].base, directory: log.directory, size: 0)
       segment.isNew = true
-      segment.chainBefore = log.tail.last { $0.place != nil }?.chain ?? log.flushedChain
-      log.segments.append(segment)
+      log.add(segment)
     }
     let segment = log.segments[log.segments.count - 1]
     var end = Self.placedEnd(of: log, in: segment)
@@ -48,14 +54,6 @@ struct DirectFinder {
       chunk.place = (segment, end)
       end += chunk.used
     }
-  }
-
-  /// Records before `base` are missing. What comes next gets a file of its own: where the missing
-  /// ones may have stood, and others behind them, nothing is written over what a repair could find.
-  func leaveGap(upTo base: UInt64, of log: PartitionLog) {
-    place(log)
-    log.segments.last?.isClosed = true
-    log.leaveGap(upTo: base)
   }
 
   /// Where what has no place yet goes on in `segment`.
@@ -67,7 +65,7 @@ struct DirectFinder {
   }
 
   /// Where a direct frame would stand now.
-  private static func position(_ log: PartitionLog, _ segment: Segment) -> Int {
+  static func position(_ log: PartitionLog, _ segment: Segment) -> Int {
     let waiting = log.tail.reduce(0) { $0 + ($1.place == nil ? $1.used : 0) }
     return GroupWriter.roundedToBlock(placedEnd(of: log, in: segment) + waiting)
   }
@@ -87,12 +85,15 @@ struct DirectFinder {
   /// Adds the next frame, if it is there.
   private mutating func findNext(_ log: PartitionLog) throws(StorageFailure) -> Bool {
     guard let segment = log.segments.last, segment.id != 0, !segment.isDamaged,
-      !segment.isClosed, let file = try file(of: segment)
+      let file = try file(of: segment)
     else { return false }
     let position = Self.position(log, segment)
-    guard let (frame, memory) = try read(file, at: position, log, segment) else { return false }
+    guard
+      let (frame, memory) = try read(
+        file, at: position, log, segment, continuing: log.chain, from: log.endOffset)
+    else { return false }
     if isSyncing { try file.sync() }
-    place(log)
+    place(log, isContinued: true)
     log.appendFound(
       UnsafeMutableRawBufferPointer(rebasing: memory.bytes[0..<frame.range.count]),
       .init(base: frame.base, count: frame.count, time: frame.time, position: 0),
@@ -120,20 +121,24 @@ struct DirectFinder {
     open = nil
   }
 
-  /// The frame at `position`, if it is whole and continues the partition.
-  private func read(
-    _ file: any StorageFile, at position: Int, _ log: PartitionLog, _ segment: Segment
+  /// The frame at `position`, if it is whole, begins with offset `base` and continues what ends with
+  /// the header checksum `chain`, whatever that is where it is nil. Its memory is whole blocks.
+  func read(
+    _ file: any StorageFile, at position: Int, _ log: PartitionLog, _ segment: Segment,
+    continuing chain: UInt32?, from base: UInt64
   ) throws(StorageFailure) -> (FrameWalk.Frame, AlignedBuffer)? {
     guard let header = try header(file, at: position, log, segment),
-      header.previous == log.chain
+      chain == nil || header.previous == chain
     else { return nil }
     let memory = AlignedBuffer(capacity: GroupWriter.roundedToBlock(header.frameLength))
+    memory.bytes.slice(header.frameLength..<memory.bytes.count)
+      .initializeMemory(as: UInt8.self, repeating: 0)
     let count = try file.read(at: position, into: memory.bytes.slice(0..<header.frameLength))
     guard count == header.frameLength else { return nil }
     var walk = FrameWalk(
       UnsafeRawBufferPointer(memory.bytes.slice(0..<count)), topic: log.topicNumber,
       partition: UInt32(log.target.partition))
-    guard case .frame(let frame) = walk.next(), frame.base == log.endOffset,
+    guard case .frame(let frame) = walk.next(), frame.base == base,
       walk.isWhole(frame), holdsBatch(walk.bytes.slice(frame.range), log)
     else { return nil }
     return (frame, memory)
@@ -170,51 +175,5 @@ struct DirectFinder {
       byteCount: FrameHeader.length, alignment: 8)
     defer { memory.deallocate() }
     return try body(memory)
-  }
-
-  // MARK: Damage
-
-  /// Why what stands behind the partition's end shows that a record is missing which was
-  /// acknowledged; nil when a crash explains it all. A frame says how many records before it were
-  /// not durable when it was written: all others have to be there.
-  func damage(behind log: PartitionLog) throws(StorageFailure) -> String? {
-    guard log.damage == nil, let segment = log.segments.last, segment.id != 0, let open,
-      open.segment === segment
-    else { return nil }
-    let from = Self.position(log, segment)
-    let end = min(try open.file.size(), from + windowBytes + 2 * LogLimits.blockBytes)
-    guard from < end else { return nil }
-    let part = AlignedBuffer(capacity: min(Self.partBytes, end - from))
-    for at in stride(from: from, to: end, by: part.bytes.count) {
-      let count = try open.file.read(
-        at: at, into: part.bytes.slice(0..<min(part.bytes.count, end - at)))
-      let bytes = UnsafeRawBufferPointer(part.bytes.slice(0..<count))
-      if Self.showsLoss(bytes, log, segment) {
-        return "\(segment.path): the record at offset \(log.endOffset) is not what was written"
-      }
-    }
-    return nil
-  }
-
-  private static let partBytes = 1 << 20
-
-  /// Whether a frame that begins at a block of `bytes` was written after a record that is missing
-  /// had become durable.
-  private static func showsLoss(
-    _ bytes: UnsafeRawBufferPointer, _ log: PartitionLog, _ segment: Segment
-  ) -> Bool {
-    for at in stride(from: 0, to: bytes.count, by: LogLimits.blockBytes) {
-      let least = FrameHeader.length + BatchHeader.length
-      guard bytes.count - at >= least,
-        let header = FrameHeader(bytes.slice(at..<bytes.count)), header.isDirect,
-        header.generation == segment.id, header.topic == log.topicNumber,
-        header.partition == UInt32(log.target.partition),
-        let batch = BatchCipher.header(
-          of: bytes.slice(at + FrameHeader.length..<at + least), key: header.key)
-      else { continue }
-      let settled = batch.baseOffset.subtractingReportingOverflow(UInt64(header.unsettled))
-      if !settled.overflow, settled.partialValue > log.endOffset { return true }
-    }
-    return false
   }
 }

@@ -142,7 +142,9 @@ final class DirectCommits {
     bytesUnderWay += length
     write.isToAnnounce = !segment.isRecorded && !segment.isRecording
     segment.isRecording = true
-    flusher.openDirect(segment, of: log, length: length) { [self] in opened(write, of: log, $0) }
+    flusher.openDirect(segment, of: log, end: start + length) { [self] in
+      opened(write, of: log, $0)
+    }
     prepareSpare(for: log, length, now: now)
   }
 

@@ -116,7 +116,8 @@ struct GroupWriter {
   mutating func add(_ segment: Segment, of log: PartitionLog) {
     begin(.segment, log: log, bodyLength: SegmentRecord.length)
     let body = end + FrameHeader.length..<end + Self.segmentRecordLength
-    SegmentRecord(base: segment.base, id: segment.id).write(to: buffer.bytes.slice(body))
+    SegmentRecord(base: segment.base, id: segment.id, settled: log.endOffset)
+      .write(to: buffer.bytes.slice(body))
     seal(Self.segmentRecordLength)
   }
 

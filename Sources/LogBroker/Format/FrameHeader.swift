@@ -173,26 +173,33 @@ struct GroupOffset: Hashable {
 /// Says that a segment began, as the body of a frame: what stands in it directly counts only once
 /// this is durable.
 struct SegmentRecord: Hashable {
-  static let length = 16
+  static let length = 24
+  /// As it was written first, without `settled`.
+  private static let lengthMin = 16
 
   /// The offset the segment begins with.
   var base: UInt64
   /// Names this use of the file.
   var id: UInt64
+  /// Records before this offset were durable when it was written.
+  var settled: UInt64 = 0
 
-  init(base: UInt64, id: UInt64) {
+  init(base: UInt64, id: UInt64, settled: UInt64 = 0) {
     self.base = base
     self.id = id
+    self.settled = settled
   }
 
   init?(_ body: UnsafeRawBufferPointer) {
-    guard body.count == Self.length else { return nil }
+    guard body.count == Self.length || body.count == Self.lengthMin else { return nil }
     base = body.littleEndian(at: 0)
     id = body.littleEndian(at: 8)
+    if body.count == Self.length { settled = body.littleEndian(at: 16) }
   }
 
   func write(to body: UnsafeMutableRawBufferPointer) {
     body.storeLittleEndian(base, at: 0)
     body.storeLittleEndian(id, at: 8)
+    body.storeLittleEndian(settled, at: 16)
   }
 }

@@ -43,7 +43,8 @@ package struct LogInspector {
     let journals = try LogImage.readJournals(storage)
     return try LogImage.read(
       storage, catalog, try LogImage.checkpoint(storage), journals: journals, key: key,
-      windowBytes: LogLimits().directWindowBytes, isSyncing: false
+      windowBytes: LogLimits().directWindowBytes, isSyncing: false,
+      isSalvaging: true
     ) { _, _ in }
   }
 

@@ -61,6 +61,11 @@ final class PartitionLog {
   private var watches: [PartitionWatch] = []
   /// Segments that began, as far as is known, behind what recovery has found so far.
   var announced: [SegmentRecord] = []
+  /// Segments that the journal says began behind what recovery has found: they came to nothing, or
+  /// something before them is gone.
+  var unreached: [SegmentRecord] = []
+  /// The journal says that records before this offset were durable.
+  var knownEnd: UInt64 = 0
   /// Direct writes under way, by offset.
   var directs = DirectQueue()
   /// Of the look at what is pending that goes on.
@@ -214,6 +219,18 @@ final class PartitionLog {
     if isKnown { gaps.append(endOffset..<base) }
     endOffset = base
     mintedOffset = base
+  }
+
+  /// Nothing more is written to the files there are: something in them is not what was written, and
+  /// what stands behind that may be whole.
+  func closeSegments() { segments.last?.isClosed = true }
+
+  /// Adds a segment, in the place of one that begins with the same offset and holds nothing.
+  func add(_ segment: Segment) {
+    if let last = segments.last, last.base == segment.base, last.size == 0 {
+      segments.removeLast()
+    }
+    segments.append(segment)
   }
 
   /// Whether a record written at the time `stamp` (µs) begins the next segment.

@@ -30,6 +30,8 @@ final class Segment {
   /// For direct writes, while it is open, and who waits until it is.
   var directFile: (any LoopFile)?
   var directWaiters: [SegmentFiles.Opened] = []
+  /// Bytes of its file that room was made for.
+  var roomBytes = 0
   /// The journal is about to know of it.
   var isRecording = false
   /// A checkpoint or the journal knows of it, durably.

@@ -68,11 +68,27 @@ final class SegmentFiles {
     openFile(of: segment, isDirect: true) { result in
       guard isNew, case .success(let file) = result else { return finish(result) }
       file.allocate(bytes) { allocated in
-        guard case .failure(let failure) = allocated else { return finish(result) }
-        file.close()
-        finish(.failure(failure))
+        switch allocated {
+        case .success:
+          segment.roomBytes = bytes
+          finish(result)
+        // Less may do: the write tells. What was given of it goes back first.
+        case .failure(let failure) where failure.kind == .diskFull:
+          file.truncate(to: 0) { _ in finish(result) }
+        case .failure(let failure):
+          file.close()
+          finish(.failure(failure))
+        }
       }
     }
+  }
+
+  /// Makes more room in a file that is open for direct writes, beside them: none of them waits for it,
+  /// and each that comes too early makes its own.
+  func makeRoom(_ bytes: Int, in segment: Segment) {
+    guard let file = segment.directFile, segment.roomBytes > 0 else { return }
+    segment.roomBytes = bytes
+    file.allocate(bytes) { _ in }
   }
 
   /// Opens the file, or makes it: of one that was deleted where there is one.

@@ -87,7 +87,7 @@ final class SegmentFlusher {
     segment.isNew = true
     segment.chainBefore = log.flushedChain
     open(segment, of: log) { result in
-      if case .success = result { log.segments.append(segment) }
+      if case .success = result { log.add(segment) }
       body(segment, result)
     }
   }
@@ -144,12 +144,15 @@ final class SegmentFlusher {
     return segment
   }
 
-  /// Opens the segment for a direct write of `length` bytes, makes it when it is new.
+  /// Opens the segment for a direct write up to `end`, makes it when it is new.
   func openDirect(
-    _ segment: Segment, of log: PartitionLog, length: Int, _ body: @escaping SegmentFiles.Opened
+    _ segment: Segment, of log: PartitionLog, end: Int, _ body: @escaping SegmentFiles.Opened
   ) {
-    guard segment.isNew else { return files.openDirect(segment, bytes: 0, body) }
-    let bytes = max(log.settings.segmentBytes ?? limits.segmentBytesMax, length)
+    let bytes = room(for: end, of: log)
+    guard segment.isNew else {
+      if end > segment.roomBytes { files.makeRoom(bytes, in: segment) }
+      return files.openDirect(segment, bytes: 0, body)
+    }
     makeDirectory(of: log) { [self] result in
       if case .failure(let failure) = result { return body(.failure(failure)) }
       files.openDirect(segment, bytes: bytes) { [self] result in
@@ -157,6 +160,17 @@ final class SegmentFlusher {
         body(result)
       }
     }
+  }
+}
+
+extension SegmentFlusher {
+  /// How large a segment's file should be when it is written up to `end`: a whole segment where the
+  /// partition has filled one already, and else four times what it holds. Many partitions may hold
+  /// little.
+  private func room(for end: Int, of log: PartitionLog) -> Int {
+    let whole = max(log.settings.segmentBytes ?? limits.segmentBytesMax, end)
+    let more = log.segments.count > 1 ? LogLimits.roomBytesMax : 3 * end
+    return min(whole, end + min(more, LogLimits.roomBytesMax))
   }
 }
 

@@ -19,6 +19,8 @@ final class SparePreparation {
   var onIdle: () -> Void = {}
 
   private static let pieceBytes = 2 << 20
+  /// A spare of more would take too much of the disk for what it brings.
+  private static let segmentBytesMax = 256 << 20
   /// It has this name until it is ready. One that a crash left is begun anew.
   private static let path = SegmentFiles.recycledDirectory + "/spare.tmp"
 
@@ -32,7 +34,7 @@ final class SparePreparation {
   func advance(by length: Int, segmentBytes: Int) {
     guard !isOver, !isBusy else { return }
     guard let file else {
-      if files.wantsSpare { begin(segmentBytes) }
+      if files.wantsSpare, segmentBytes <= Self.segmentBytesMax { begin(segmentBytes) }
       return
     }
     // A little faster than the segment is filled.

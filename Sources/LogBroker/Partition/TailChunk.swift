@@ -42,6 +42,11 @@ final class TailChunk {
   /// Written directly: nothing is added to it.
   var isDirect: Bool { owner != nil }
 
+  /// What recovery has found, with its padding: its memory is whole blocks.
+  var blocks: UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: memory.baseAddress, count: GroupWriter.roundedToBlock(used))
+  }
+
   var room: Int { memory.count - used }
   var unflushed: Int { used - flushed }
 
@@ -60,9 +65,6 @@ final class TailChunk {
   func checksum(_ index: Int) -> UInt32 {
     UnsafeRawBufferPointer(memory).littleEndian(at: frames[index].position + 60)
   }
-
-  /// Header checksum of its last frame.
-  var chain: UInt32 { checksum(frames.count - 1) }
 
   /// The first frame that is at or after `seek`; `frames.count` when there is none.
   func firstFrame(for seek: Seek) -> Int {

@@ -107,6 +107,8 @@ final class SimulatedDisk: LoopStorage {
   var windowsOpen: Int { names.values.reduce(0) { $0 + $1.windows } }
   /// While set, nothing can grow.
   var isFull = false
+  /// While set, room beyond is refused, and up to here is kept.
+  var roomRefused: Int?
   /// Files that cannot be made.
   var refused: (String) -> Bool = { _ in false }
   private(set) var isDead = false
@@ -545,6 +547,10 @@ final class SimulatedDisk: LoopStorage {
   fileprivate func allocate(_ inode: Inode, _ path: String, _ size: Int) throws(StorageFailure) {
     _ = try enter("allocate \(path)", isWrite: true, isSync: false)
     if isFull, size > inode.content.count { throw StorageFailure(.diskFull, "allocate \(path)") }
+    if let most = roomRefused, size > most {
+      inode.setSize(max(most, inode.content.count))
+      throw StorageFailure(.diskFull, "allocate \(path)")
+    }
     if size > inode.content.count { inode.setSize(size) }
   }
 
