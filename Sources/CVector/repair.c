@@ -4,9 +4,9 @@
 #include "graph.h"
 
 /// Successors of a removed row that are tried as its replacement, nearest first.
-#define TRIED 8
+#define TRIED 4
 /// A list that has lost one in so many edges gets another for every one it loses.
-#define LEAST_SHARE 8
+#define LEAST_SHARE 4
 
 // A list on its way from what it was to what it will be.
 typedef struct {
