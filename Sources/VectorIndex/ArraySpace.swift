@@ -3,13 +3,18 @@ import Glibc
 /// Address space for one array, reserved at once and filled from its start: growing moves nothing,
 /// so readers keep their addresses and no addition ever waits for a copy. Pages that were never
 /// touched take no memory; what lies beyond the first 2 MiB is of huge pages where the system
-/// gives them. To make a huge page takes milliseconds where a virtual machine has to get its memory
-/// first, and several arrays come to the end of theirs with the same row: `pageToMake` says ahead of
-/// it which is next.
+/// gives them. To make a huge page can take milliseconds, and several arrays come to the end of
+/// theirs with the same row: `pageToPrepare` says ahead of it which is next, so that no addition has
+/// to make them all. (A thread for it was tried: on a busy machine additions waited for their
+/// processor longer than a page takes.)
 final class ArraySpace<Element: BitwiseCopyable> {
   let base: UnsafeMutablePointer<Element>
   let reservedBytes: Int
-  private let made = HugePage.MadeBytes()
+  /// Where the last page that was made ahead ends.
+  private var preparedBytes = 0
+
+  /// Bytes before the end of a page from which the next one is made.
+  private static var preparedFrom: Int { HugePage.bytes / 2 }
 
   /// Nil where the process may not have that much address space.
   init?(reserving elements: Int) {
@@ -37,18 +42,34 @@ final class ArraySpace<Element: BitwiseCopyable> {
 
   deinit { munmap(base, reservedBytes) }
 
-  /// The huge page behind the one that `elements` end in, where less than `room` bytes are left of
-  /// that and it was not made yet.
-  func pageToMake(beyond elements: Int, room: Int) -> HugePage? {
+  /// The huge page that has to be made before more than `elements` follow one by one; nil where the
+  /// time has not come, or it was asked for already.
+  func pageToPrepare(beyond elements: Int) -> UnsafeMutableRawPointer? {
     let used = elements * MemoryLayout<Element>.stride
     let next = (used / HugePage.bytes + 1) * HugePage.bytes
     let end = next + HugePage.bytes
-    guard next - used <= room, end <= reservedBytes, end > made.bytes else { return nil }
-    return HugePage(
-      owner: self, start: UnsafeMutableRawPointer(base) + next, end: end, made: made)
+    guard next - used <= Self.preparedFrom, end > preparedBytes, end <= reservedBytes else {
+      return nil
+    }
+    preparedBytes = end
+    return UnsafeMutableRawPointer(base) + next
   }
 
   func bytes(_ elements: Int) -> UnsafeMutableRawBufferPointer {
     UnsafeMutableRawBufferPointer(start: base, count: elements * MemoryLayout<Element>.stride)
   }
+}
+
+/// 2 MiB of memory that the processor finds by one entry of its tables.
+enum HugePage {
+  static let bytes = 2 << 20
+
+  /// Makes the page that begins at `start`, which is mapped.
+  static func make(_ start: UnsafeMutableRawPointer) {
+    // Older kernels refuse it, and pages are made as they are used.
+    madvise(start, bytes, populateWrite)
+  }
+
+  /// MADV_POPULATE_WRITE of Linux 5.14.
+  private static let populateWrite: CInt = 23
 }

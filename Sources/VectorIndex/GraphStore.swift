@@ -32,7 +32,6 @@ final class GraphStore {
   private let live: ArraySpace<UInt64>
   private let ids: ArraySpace<UInt64>
   private let mean: UnsafeMutablePointer<Float>
-  private let pageMaker = PageMaker()
 
   /// What only the writer knows.
   var table = IDTable()
@@ -160,24 +159,20 @@ final class GraphStore {
     prepareGrowth(beyond: slots)
   }
 
-  /// Has pages of the memory made that the next rows will be in; one of an array whose rows are at
-  /// hand, with each addition.
+  /// Makes a page of the memory that the next rows will be in, where it is time: of one array with
+  /// each addition, since all come to the end of their pages with the same row.
   private func prepareGrowth(beyond slots: Int) {
-    guard pageToMake(beyond: slots, room: HugePage.askedFrom) != nil else { return }
-    if let page = pageToMake(beyond: slots, room: HugePage.neededFrom) { return page.make() }
-    pageMaker.take(pageToMake(beyond: slots, room: HugePage.askedFrom))
-  }
-
-  private func pageToMake(beyond slots: Int, room: Int) -> HugePage? {
     let stride = Int(view.pointee.stride)
-    return codes.pageToMake(beyond: slots * stride, room: room)
-      ?? residuals?.pageToMake(beyond: slots * stride, room: room)
-      ?? edges.pageToMake(beyond: slots * 2 * options.m, room: room)
-      ?? factors.pageToMake(beyond: slots, room: room)
-      ?? ids.pageToMake(beyond: slots, room: room)
-      ?? levels.pageToMake(beyond: slots, room: room)
-      ?? upperStarts.pageToMake(beyond: slots, room: room)
-      ?? upperEdges.pageToMake(beyond: upperLists * options.m, room: room)
+    let page =
+      codes.pageToPrepare(beyond: slots * stride)
+      ?? residuals?.pageToPrepare(beyond: slots * stride)
+      ?? edges.pageToPrepare(beyond: slots * 2 * options.m)
+      ?? factors.pageToPrepare(beyond: slots)
+      ?? ids.pageToPrepare(beyond: slots)
+      ?? levels.pageToPrepare(beyond: slots)
+      ?? upperStarts.pageToPrepare(beyond: slots)
+      ?? upperEdges.pageToPrepare(beyond: upperLists * options.m)
+    if let page { HugePage.make(page) }
   }
 
   // MARK: Rows

@@ -13,21 +13,6 @@ enum NativeThread {
     pthread_detach(thread)
   }
 
-  /// Runs `body` on a detached thread of the lowest priority; false where none can be had.
-  static func startInBackground(_ body: @escaping @Sendable () -> Void) -> Bool {
-    let thread = make {
-      // Of this thread alone, as Linux has it.
-      setpriority(processPriority, 0, lowestPriority)
-      body()
-    }
-    guard let thread else { return false }
-    pthread_detach(thread)
-    return true
-  }
-
-  private static let processPriority = CInt(bitPattern: PRIO_PROCESS.rawValue)
-  private static let lowestPriority: CInt = 19
-
   /// Runs `body(0)`…`body(count - 1)` at once, the first on the calling thread; returns when all
   /// have returned.
   static func concurrently(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
