@@ -10,8 +10,24 @@ struct MixedRun: Sendable {
     var busy: [Int64]
     /// Nanoseconds of each addition; sorted.
     var additions: [Int64]
-    /// The most processor time of one: without what others kept it waiting.
-    var longestAdditionCPU: Int64
+    var longest: LongestAddition
+  }
+
+  /// What the longest addition spent its time on, in nanoseconds. What is neither `cpu` nor
+  /// `preempted` it waited for something.
+  struct LongestAddition: Sendable {
+    var wall: Int64 = 0
+    var cpu: Int64 = 0
+    /// It could have run, and the processors ran others.
+    var preempted: Int64 = 0
+    /// The most processor time of any addition.
+    var mostCPU: Int64 = 0
+
+    mutating func note(wall: Int64, cpu: Int64, preempted: Int64) {
+      mostCPU = max(mostCPU, cpu)
+      guard wall > self.wall else { return }
+      (self.wall, self.cpu, self.preempted) = (wall, cpu, preempted)
+    }
   }
 
   let index: VectorIndex
@@ -35,17 +51,18 @@ struct MixedRun: Sendable {
       throw error
     }
     thread.join()
-    let (additions, cpu) = try progress.result().get()
+    let (additions, longest) = try progress.result().get()
     return Result(
       idle: idle.sorted(), busy: busy.sorted(), additions: additions.sorted(),
-      longestAdditionCPU: cpu)
+      longest: longest)
   }
 
-  private typealias Additions = Swift.Result<(times: [Int64], longestCPU: Int64), any Error>
+  private typealias Additions = Swift.Result<(times: [Int64], longest: LongestAddition), any Error>
 
   private func add() -> Additions {
     let dimension = index.options.dimension
-    var longestCPU: Int64 = 0
+    let delay = RunDelay()
+    var longest = LongestAddition()
     var times: [Int64] = []
     times.reserveCapacity(rows.count)
     do {
@@ -54,13 +71,17 @@ struct MixedRun: Sendable {
         let floats = try data.floats(part)
         for row in part {
           let at = (row - first) * dimension
-          let (began, cpu) = (StopWatch.monotonic(), StopWatch.threadCPU())
+          let (waited, cpu, began) = (
+            delay.nanoseconds(), StopWatch.threadCPU(), StopWatch.monotonic()
+          )
           try index.add(floats.span.extracting(at..<at + dimension), id: UInt64(row))
           times.append(StopWatch.monotonic() - began)
-          longestCPU = max(longestCPU, StopWatch.threadCPU() - cpu)
+          longest.note(
+            wall: times[times.count - 1], cpu: StopWatch.threadCPU() - cpu,
+            preempted: delay.nanoseconds() - waited)
         }
       }
-      return .success((times, longestCPU))
+      return .success((times, longest))
     } catch { return .failure(error) }
   }
 
@@ -82,7 +103,7 @@ struct MixedRun: Sendable {
 
   private final class Writing: Sendable {
     private let done = Atomic<Bool>(false)
-    private let outcome = Mutex<Additions>(.success(([], 0)))
+    private let outcome = Mutex<Additions>(.success(([], LongestAddition())))
 
     var isDone: Bool { done.load(ordering: .acquiring) }
 

@@ -38,3 +38,20 @@ struct StopWatch {
     return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
   }
 }
+
+/// How long the calling thread could have run while the processors ran others. Of the thread that
+/// made it.
+final class RunDelay {
+  private let file = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC)
+
+  deinit { if file >= 0 { close(file) } }
+
+  /// Nanoseconds since the thread began; 0 where the kernel does not count them.
+  func nanoseconds() -> Int64 {
+    var text = [UInt8](repeating: 0, count: 80)
+    let length = pread(file, &text, text.count, 0)
+    guard length > 0 else { return 0 }
+    let fields = String(decoding: text[..<length], as: UTF8.self).split(separator: " ")
+    return fields.count > 1 ? Int64(fields[1]) ?? 0 : 0
+  }
+}

@@ -182,7 +182,9 @@ struct VecServeSession {
       "p99_idle_us": percentile(result.idle, 0.99), "p50_us": percentile(result.busy, 0.5),
       "p99_us": percentile(result.busy, 0.99), "p50_add_us": percentile(result.additions, 0.5),
       "longest_add_us": percentile(result.additions, 1),
-      "longest_add_cpu_us": .double(Double(result.longestAdditionCPU) / 1e3),
+      "longest_add_cpu_us": .double(Double(result.longest.mostCPU) / 1e3),
+      "longest_add_ran_us": .double(Double(result.longest.cpu) / 1e3),
+      "longest_add_preempted_us": .double(Double(result.longest.preempted) / 1e3),
     ]
   }
 
