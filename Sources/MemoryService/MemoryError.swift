@@ -1,3 +1,5 @@
+import Glibc
+
 /// Why something of memory cannot be used; each says where and what to do.
 package enum MemoryError: Error, Hashable, Sendable {
   /// A system call failed with `errno`.
@@ -15,7 +17,8 @@ package enum MemoryError: Error, Hashable, Sendable {
 extension MemoryError: CustomStringConvertible {
   package var description: String {
     switch self {
-    case .system(let call, let path, let errno): "\(call) \(path): error \(errno)"
+    case .system(let call, let path, let errno):
+      "\(call) \(path): \(String(cString: strerror(errno)))"
     case .malformed(let path, let reason): "\(path): \(reason)"
     case .embedderUnavailable(let name, let remedy): "embedder '\(name)': \(remedy)"
     case .knowledgeTooLarge(let what, let actual, let limit):

@@ -1,3 +1,5 @@
+import Glibc
+
 /// Why an index refuses; every case says what was found and what is wanted.
 public enum VectorIndexError: Error, Hashable, Sendable {
   /// A parameter outside its range, named as in the API.
@@ -80,7 +82,8 @@ extension IndexFileError: CustomStringConvertible {
     case .notTenanted: "holds rows of no tenant; it is opened as a VectorIndex"
     case .journalBroken:
       "a write to the journal failed, and what is on the disk is not known; open the index anew"
-    case .system(let call, let path, let errno): "\(call) \(path): error \(errno)"
+    case .system(let call, let path, let errno):
+      "\(call) \(path): \(String(cString: strerror(errno)))"
     }
   }
 }
