@@ -191,12 +191,12 @@ static void reorder(const cvx_view *view, const cvx_query *query, cvx_scratch *s
 }
 
 void cvx_walk_fine(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
-                   uint32_t count, uint32_t ef) {
+                   uint32_t count, uint32_t ef, uint32_t room) {
   uint32_t fresh[CVX_DEGREE_MAX + 1], cursor = 0;
   float distances[CVX_DEGREE_MAX + 4];
   cvx_visit_begin(scratch, count);
   reorder(view, query, scratch);
-  while (cursor < scratch->pool_count) {
+  while (cursor < scratch->pool_count && cursor < ef) {
     if (scratch->pool[cursor] & CVX_EXPANDED) {
       cursor++;
       continue;
@@ -206,7 +206,7 @@ void cvx_walk_fine(const cvx_view *view, const cvx_query *query, cvx_scratch *sc
     uint32_t found = cvx_collect(view, scratch, slot, 0, count, fresh);
     fine_distances(view, query, fresh, found, distances);
     for (uint32_t at = 0; at < found; at++) {
-      uint32_t place = cvx_insert(scratch->pool, &scratch->pool_count, ef,
+      uint32_t place = cvx_insert(scratch->pool, &scratch->pool_count, room,
                                   cvx_key(distances[at], fresh[at]));
       next = place < next ? place : next;
     }

@@ -104,9 +104,9 @@ void cvx_sharpen_row(const cvx_view *view, uint32_t slot, cvx_query *query, floa
 void cvx_apart(const cvx_view *view, const cvx_query *query, const uint32_t *slots, uint32_t count,
                float *out);
 
-/// Goes on in layer 0 from the candidates that a walk found, by all bits.
+/// Goes on in layer 0 from the candidates that a walk found, by all bits. `ef` and `room` as there.
 void cvx_walk_fine(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
-                   uint32_t count, uint32_t ef);
+                   uint32_t count, uint32_t ef, uint32_t room);
 
 int cvx_is_shadowed(const cvx_view *view, const cvx_query *candidate, float distance,
                     const uint32_t *chosen, const float *base, uint32_t count);
@@ -185,8 +185,10 @@ void cvx_visit_begin(cvx_scratch *scratch, uint32_t count);
 void cvx_visit_end(cvx_scratch *scratch);
 uint64_t cvx_descend(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
                      uint32_t count, uint32_t entry, uint32_t above);
+/// Leaves sorted candidates in `scratch->pool`: the `ef` nearest it met, whose edges it followed, and
+/// up to `room` of those behind them, which it measured on its way.
 void cvx_walk(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch, uint32_t count,
-              uint64_t start, uint32_t layer, uint32_t ef);
+              uint64_t start, uint32_t layer, uint32_t ef, uint32_t room);
 /// The same for many candidates, nearly all of which are followed in the end whatever their order.
 void cvx_walk_wide(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
                    uint32_t count, uint64_t start, uint32_t layer, uint32_t ef);

@@ -141,7 +141,7 @@ void cvx_plan(const cvx_view *view, cvx_scratch *scratch, uint32_t count, uint32
     }
     if (layer == 0 && cvx_is_blurred(view, &query, scratch->pool, scratch->pool_count)) {
       cvx_sharpen_row(view, slot, &query, scratch->query_fine);
-      cvx_walk_fine(view, &query, scratch, count, ef);
+      cvx_walk_fine(view, &query, scratch, count, ef, ef);
     }
     plan_layer(view, scratch, &query, slot, &peers, layer, scratch->pool, scratch->pool_count, out);
   }

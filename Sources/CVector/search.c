@@ -6,6 +6,15 @@
 /// at random.
 uint32_t cvx_reranked(uint32_t k) { return k + (k / 2 < 16 ? 16 : k / 2); }
 
+/// Candidates behind the `ef` nearest that are compared by all bits where fewer than usual are in
+/// front of them: codes may have put one of the k nearest there.
+#define SPARE 8
+
+static uint32_t room_of(uint32_t k, uint32_t ef) {
+  uint32_t wanted = cvx_reranked(k);
+  return ef >= wanted ? ef : ef + SPARE < wanted ? ef + SPARE : wanted;
+}
+
 /// Live rows up to which an index with removed ones weighs a walk against a scan: the scan costs
 /// about as much there, and misses nothing.
 #define SCANNED_MAX 8192
@@ -101,12 +110,14 @@ uint32_t cvx_search(const cvx_view *view, cvx_scratch *scratch, const cvx_query 
     return cvx_search_allowed(view, scratch, query, count, entry, k, ef, allow, answers);
   uint64_t start = cvx_descend(view, query, scratch, count, entry, 0);
   int is_whole = 1;
-  if (cvx_removed_count(view) == 0) cvx_walk(view, query, scratch, count, start, 0, ef);
+  uint32_t room = cvx_removed_count(view) == 0 ? room_of(k, ef) : ef;
+  if (cvx_removed_count(view) == 0)
+    cvx_walk(view, query, scratch, count, start, 0, ef, room);
   else is_whole = cvx_walk_past(view, query, scratch, count, start, ef);
   if (is_whole && scratch->pool_count >= (k < live ? k : live)) {
     if (cvx_is_blurred(view, query, scratch->pool, scratch->pool_count)) {
       cvx_query sharp = cvx_sharp(view, scratch, query);
-      cvx_walk_fine(view, &sharp, scratch, count, ef);
+      cvx_walk_fine(view, &sharp, scratch, count, ef, room);
     }
     uint32_t found =
         cvx_rerank(view, scratch, query, scratch->pool, scratch->pool_count, k, answers);

@@ -138,14 +138,14 @@ typedef struct {
 
 // Measures and offers them; where the walk goes on, of `next` and the lowest place that was taken.
 CVX_INLINE uint32_t take(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
-                         ahead *rows, uint32_t layer, uint32_t ef, uint32_t next) {
+                         ahead *rows, uint32_t layer, uint32_t room, uint32_t next) {
   float distances[CVX_GROUP + 4];
   for (uint32_t from = 0; from < rows->count; from += CVX_GROUP) {
     uint32_t group = rows->count - from < CVX_GROUP ? rows->count - from : CVX_GROUP;
     if (from > 0) cvx_prefetch(view, rows->slots + from, group);
     cvx_distances(view, query, rows->slots + from, group, distances);
     uint32_t lowest =
-        cvx_offer(view, scratch->pool, &scratch->pool_count, ef, rows->slots + from, distances,
+        cvx_offer(view, scratch->pool, &scratch->pool_count, room, rows->slots + from, distances,
                   group, layer);
     next = lowest < next ? lowest : next;
   }
@@ -154,18 +154,23 @@ CVX_INLINE uint32_t take(const cvx_view *view, const cvx_query *query, cvx_scrat
   return next;
 }
 
+// Whether the candidate at `cursor` is among the `ef` nearest.
+CVX_INLINE int is_followed(const cvx_scratch *scratch, uint32_t cursor, uint32_t ef) {
+  return cursor < scratch->pool_count && cursor < ef;
+}
+
 // While the rows of one candidate's neighbours come from memory, those of the one before are
 // measured. Once the list is full, nearly all in it are followed whatever their order, so that
 // this costs no rows. The neighbours of the nearest candidate are not put off: they lead on.
 void cvx_walk(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch, uint32_t count,
-              uint64_t start, uint32_t layer, uint32_t ef) {
+              uint64_t start, uint32_t layer, uint32_t ef, uint32_t room) {
   ahead rows[2];
   uint32_t cursor = 0, side = 0;
   rows[0].count = rows[1].count = 0;
-  begin(scratch, count, start, ef);
-  while (cursor < scratch->pool_count || rows[1 - side].count > 0) {
-    uint32_t next = cursor, is_late = scratch->pool_count == ef && cursor > 0;
-    if (cursor < scratch->pool_count) {
+  begin(scratch, count, start, room);
+  while (is_followed(scratch, cursor, ef) || rows[1 - side].count > 0) {
+    uint32_t next = cursor, is_late = scratch->pool_count >= ef && cursor > 0;
+    if (is_followed(scratch, cursor, ef)) {
       uint32_t slot = cvx_key_slot(scratch->pool[cursor]);
       scratch->pool[cursor] |= CVX_EXPANDED;
       rows[side].count = cvx_collect(view, scratch, slot, layer, count, rows[side].slots);
@@ -173,8 +178,8 @@ void cvx_walk(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch
       cvx_prefetch(view, rows[side].slots, first);
       next = cursor + 1;
     }
-    next = take(view, query, scratch, &rows[1 - side], layer, ef, next);
-    if (!is_late) next = take(view, query, scratch, &rows[side], layer, ef, next);
+    next = take(view, query, scratch, &rows[1 - side], layer, room, next);
+    if (!is_late) next = take(view, query, scratch, &rows[side], layer, room, next);
     while (next < scratch->pool_count && (scratch->pool[next] & CVX_EXPANDED)) next++;
     cursor = next;
     side = 1 - side;

@@ -66,4 +66,15 @@ import VectorIndex
     let left = try recall(index, exact, queries, ef: 64)
     #expect(left >= 0.95, "\(shape), \(metric), some removed: \(left)")
   }
+
+  /// Where codes put one of the nearest just behind the last candidate, it is an answer all the same.
+  @Test(arguments: [2, 3]) func asManyCandidatesAsAnswersWillDo(dimension: Int) throws {
+    let rows = VectorSets.uniform(VectorSets.rows, dimension, seed: 304)
+    let index = try VectorSets.index(rows, .init(dimension: dimension, metric: .l2))
+    let exact = try ExactIndex(dimension: dimension, metric: .l2)
+    for (id, row) in rows.enumerated() { try exact.add(row, id: UInt64(id)) }
+    let queries = VectorSets.uniform(100, dimension, seed: 305)
+    let found = try recall(index, exact, queries, ef: 10)
+    #expect(found >= 0.99, "\(dimension): \(found)")
+  }
 }
