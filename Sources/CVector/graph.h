@@ -195,6 +195,6 @@ void cvx_walk_wide(const cvx_view *view, const cvx_query *query, cvx_scratch *sc
 /// `cvx_walk` in layer 0 of a graph that holds removed rows: they are followed, and not among the
 /// candidates. Zero where so many are around that `cvx_walk_allowed` finds more.
 int cvx_walk_past(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
-                  uint32_t count, uint64_t start, uint32_t ef);
+                  uint32_t count, uint64_t start, uint32_t ef, uint32_t room);
 
 #endif

@@ -108,7 +108,7 @@ static void plan_past(const cvx_view *view, cvx_scratch *scratch, const cvx_quer
                       uint32_t count, uint64_t start, uint32_t slot, const cvx_peers *peers,
                       uint32_t *chosen) {
   uint32_t ef = view->ef_construction;
-  if (cvx_walk_past(view, query, scratch, count, start, ef)) {
+  if (cvx_walk_past(view, query, scratch, count, start, ef, ef)) {
     plan_layer(view, scratch, query, slot, peers, 0, scratch->pool, scratch->pool_count, chosen);
     return;
   }

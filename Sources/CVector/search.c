@@ -110,10 +110,10 @@ uint32_t cvx_search(const cvx_view *view, cvx_scratch *scratch, const cvx_query 
     return cvx_search_allowed(view, scratch, query, count, entry, k, ef, allow, answers);
   uint64_t start = cvx_descend(view, query, scratch, count, entry, 0);
   int is_whole = 1;
-  uint32_t room = cvx_removed_count(view) == 0 ? room_of(k, ef) : ef;
+  uint32_t room = room_of(k, ef);
   if (cvx_removed_count(view) == 0)
     cvx_walk(view, query, scratch, count, start, 0, ef, room);
-  else is_whole = cvx_walk_past(view, query, scratch, count, start, ef);
+  else is_whole = cvx_walk_past(view, query, scratch, count, start, ef, room);
   if (is_whole && scratch->pool_count >= (k < live ? k : live)) {
     if (cvx_is_blurred(view, query, scratch->pool, scratch->pool_count)) {
       cvx_query sharp = cvx_sharp(view, scratch, query);

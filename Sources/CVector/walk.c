@@ -86,10 +86,10 @@ uint64_t cvx_descend(const cvx_view *view, const cvx_query *query, cvx_scratch *
 // Offers a group of rows to the pool of a walk past removed rows, which go to a list of their own;
 // the lowest place that one of them took.
 static uint32_t offer_past(const cvx_view *view, cvx_scratch *scratch, const uint32_t *slots,
-                           const float *distances, uint32_t count, uint32_t ef) {
+                           const float *distances, uint32_t count, uint32_t room) {
   uint32_t live[CVX_GROUP], kept = 0;
   float near[CVX_GROUP + 4];
-  uint64_t worst = scratch->pool_count == ef ? scratch->pool[ef - 1] : UINT64_MAX;
+  uint64_t worst = scratch->pool_count == room ? scratch->pool[room - 1] : UINT64_MAX;
   for (uint32_t at = 0; at < count; at++) {
     uint64_t key = cvx_key(distances[at], slots[at]);
     if (key >= worst) continue;
@@ -98,27 +98,7 @@ static uint32_t offer_past(const cvx_view *view, cvx_scratch *scratch, const uin
     if (cvx_is_live(view->live, slots[at])) kept++;
     else cvx_insert(scratch->found, &scratch->found_count, PAST_MAX, key);
   }
-  return cvx_offer(view, scratch->pool, &scratch->pool_count, ef, live, near, kept, 0);
-}
-
-// Follows the edges of `slot` past removed rows; where the walk goes on, of `next` and the lowest
-// place that was taken.
-CVX_INLINE uint32_t expand_past(const cvx_view *view, const cvx_query *query,
-                                cvx_scratch *scratch, uint32_t count, uint32_t slot, uint32_t ef,
-                                uint32_t next) {
-  uint32_t fresh[CVX_DEGREE_MAX + 1];
-  float distances[CVX_GROUP + 4];
-  uint32_t found = cvx_collect(view, scratch, slot, 0, count, fresh);
-  for (uint32_t from = 0; from < found; from += CVX_GROUP) {
-    uint32_t group = found - from < CVX_GROUP ? found - from : CVX_GROUP;
-    cvx_prefetch(view, fresh + from, group);
-    cvx_distances(view, query, fresh + from, group, distances);
-    uint32_t lowest = offer_past(view, scratch, fresh + from, distances, group, ef);
-    next = lowest < next ? lowest : next;
-  }
-  scratch->evaluations += found;
-  while (next < scratch->pool_count && (scratch->pool[next] & CVX_EXPANDED)) next++;
-  return next;
+  return cvx_offer(view, scratch->pool, &scratch->pool_count, room, live, near, kept, 0);
 }
 
 // Begins a walk at `start`, which is there or not.
@@ -147,6 +127,22 @@ CVX_INLINE uint32_t take(const cvx_view *view, const cvx_query *query, cvx_scrat
     uint32_t lowest =
         cvx_offer(view, scratch->pool, &scratch->pool_count, room, rows->slots + from, distances,
                   group, layer);
+    next = lowest < next ? lowest : next;
+  }
+  scratch->evaluations += rows->count;
+  rows->count = 0;
+  return next;
+}
+
+// The same for a walk past removed rows.
+CVX_INLINE uint32_t take_past(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
+                              ahead *rows, uint32_t room, uint32_t next) {
+  float distances[CVX_GROUP + 4];
+  for (uint32_t from = 0; from < rows->count; from += CVX_GROUP) {
+    uint32_t group = rows->count - from < CVX_GROUP ? rows->count - from : CVX_GROUP;
+    if (from > 0) cvx_prefetch(view, rows->slots + from, group);
+    cvx_distances(view, query, rows->slots + from, group, distances);
+    uint32_t lowest = offer_past(view, scratch, rows->slots + from, distances, group, room);
     next = lowest < next ? lowest : next;
   }
   scratch->evaluations += rows->count;
@@ -225,34 +221,50 @@ void cvx_walk_wide(const cvx_view *view, const cvx_query *query, cvx_scratch *sc
 // Whether the nearest removed row is to be followed before the candidate at `cursor`.
 CVX_INLINE int is_removed_next(const cvx_scratch *scratch, uint32_t cursor, uint32_t ef) {
   if (scratch->found_count == 0) return 0;
-  if (cursor < scratch->pool_count) return scratch->found[0] < scratch->pool[cursor];
+  if (is_followed(scratch, cursor, ef)) return scratch->found[0] < scratch->pool[cursor];
   return scratch->pool_count < ef ||
          scratch->found[0] < (scratch->pool[ef - 1] & ~CVX_EXPANDED);
 }
 
+// The row that a walk past removed ones follows next, or CVX_NONE.
+CVX_INLINE uint32_t next_past(cvx_scratch *scratch, uint32_t *cursor, uint32_t ef,
+                              uint32_t *passed) {
+  if (is_removed_next(scratch, *cursor, ef)) {
+    uint32_t slot = cvx_key_slot(scratch->found[0]);
+    memmove(scratch->found, scratch->found + 1, --scratch->found_count * sizeof(uint64_t));
+    *passed += 1;
+    return slot;
+  }
+  if (!is_followed(scratch, *cursor, ef)) return CVX_NONE;
+  scratch->pool[*cursor] |= CVX_EXPANDED;
+  return cvx_key_slot(scratch->pool[(*cursor)++]);
+}
+
 int cvx_walk_past(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
-                  uint32_t count, uint64_t start, uint32_t ef) {
+                  uint32_t count, uint64_t start, uint32_t ef, uint32_t room) {
+  ahead rows[2];
+  uint32_t cursor = 0, passed = 0, side = 0;
+  rows[0].count = rows[1].count = 0;
   cvx_reserve_found(scratch, PAST_MAX);
-  begin(scratch, count, start, ef);
-  uint32_t cursor = 0, passed = 0;
+  begin(scratch, count, start, room);
   scratch->found_count = 0;
   if (!cvx_is_live(view->live, cvx_key_slot(start))) {
     scratch->found[scratch->found_count++] = start;
     scratch->pool_count = 0;
   }
   while (passed <= ef / 2 + PAST_MIN) {
-    uint32_t slot;
-    if (is_removed_next(scratch, cursor, ef)) {
-      slot = cvx_key_slot(scratch->found[0]);
-      memmove(scratch->found, scratch->found + 1, --scratch->found_count * sizeof(uint64_t));
-      passed++;
-    } else if (cursor < scratch->pool_count) {
-      slot = cvx_key_slot(scratch->pool[cursor]);
-      scratch->pool[cursor++] |= CVX_EXPANDED;
-    } else {
-      break;
+    uint32_t is_late = scratch->pool_count >= ef && cursor > 0;
+    uint32_t slot = next_past(scratch, &cursor, ef, &passed);
+    if (slot == CVX_NONE && rows[1 - side].count == 0) break;
+    if (slot != CVX_NONE) {
+      rows[side].count = cvx_collect(view, scratch, slot, 0, count, rows[side].slots);
+      uint32_t first = rows[side].count < CVX_GROUP ? rows[side].count : CVX_GROUP;
+      cvx_prefetch(view, rows[side].slots, first);
     }
-    cursor = expand_past(view, query, scratch, count, slot, ef, cursor);
+    cursor = take_past(view, query, scratch, &rows[1 - side], room, cursor);
+    if (!is_late) cursor = take_past(view, query, scratch, &rows[side], room, cursor);
+    while (cursor < scratch->pool_count && (scratch->pool[cursor] & CVX_EXPANDED)) cursor++;
+    side = 1 - side;
   }
   cvx_visit_end(scratch);
   return passed <= ef / 2 + PAST_MIN;
