@@ -87,7 +87,7 @@ WIDE static uint32_t offer_wide(const cvx_view *view, uint64_t *pool, uint32_t *
   for (uint32_t from = 0; from < count; from += 16) {
     uint32_t rest = count - from;
     __mmask16 here = rest >= 16 ? 0xFFFF : (__mmask16)((1u << rest) - 1);
-    __m512i halves = high_halves(_mm512_loadu_ps(distances + from));
+    __m512i halves = high_halves(_mm512_maskz_loadu_ps(here, distances + from));
     uint32_t each[16] __attribute__((aligned(64)));
     __m512i worst = _mm512_set1_epi32((int)(uint32_t)(pool[ef - 1] >> 32));
     uint32_t good = _mm512_mask_cmple_epu32_mask(here, halves, worst);
