@@ -16,6 +16,20 @@ enum BusFixtures {
 
   static let key = LogKey(String(repeating: "5a", count: LogKey.length))
 
+  /// A small log that writes single records of 3,000 bytes directly, a block each, to segments of
+  /// `segmentBlocks` blocks.
+  static func directOptions(
+    _ disk: SimulatedDisk, _ loop: SimulatedLoop, segmentBlocks: Int
+  ) -> EmbeddedBusOptions {
+    var options = EmbeddedBusOptions(
+      storage: disk, loop: loop, logger: BusFixtures.logger(), dataDirectory: "simulated")
+    options.partitions = 2
+    options.limits.journalBytes = 64 << 10
+    options.limits.directBytesMin = 1_200
+    options.limits.segmentBytesMax = segmentBlocks * LogLimits.blockBytes
+    return options
+  }
+
   static func logger() -> Logger {
     Logger(module: "test", ring: LogRing(), clock: SystemClock())
   }

@@ -10,12 +10,7 @@ import Testing
   private static let target = TopicPartition(.journal, 1)
 
   private func open(_ disk: SimulatedDisk, _ loop: SimulatedLoop) throws -> EmbeddedBus {
-    var options = EmbeddedBusOptions(
-      storage: disk, loop: loop, logger: BusFixtures.logger(), dataDirectory: "simulated")
-    options.partitions = 2
-    options.limits.journalBytes = 64 << 10
-    options.limits.directBytesMin = 1_200
-    options.limits.segmentBytesMax = 2 * LogLimits.blockBytes
+    var options = BusFixtures.directOptions(disk, loop, segmentBlocks: 2)
     options.limits.directCheckpointBytes = 6 * LogLimits.blockBytes
     return try EmbeddedBus.open(options)
   }

@@ -17,13 +17,7 @@ import Testing
   private static let perSegment = 5
 
   private func open(_ disk: SimulatedDisk, _ loop: SimulatedLoop) throws -> EmbeddedBus {
-    var options = EmbeddedBusOptions(
-      storage: disk, loop: loop, logger: BusFixtures.logger(), dataDirectory: "simulated")
-    options.partitions = 2
-    options.limits.journalBytes = 64 << 10
-    options.limits.directBytesMin = 1_200
-    options.limits.segmentBytesMax = Self.perSegment * LogLimits.blockBytes
-    return try EmbeddedBus.open(options)
+    try EmbeddedBus.open(BusFixtures.directOptions(disk, loop, segmentBlocks: Self.perSegment))
   }
 
   @discardableResult

@@ -18,13 +18,7 @@ import Testing
   }
 
   private func open(_ disk: SimulatedDisk, _ loop: SimulatedLoop) throws -> EmbeddedBus {
-    var options = EmbeddedBusOptions(
-      storage: disk, loop: loop, logger: BusFixtures.logger(), dataDirectory: "simulated")
-    options.partitions = 2
-    options.limits.journalBytes = 64 << 10
-    options.limits.directBytesMin = 1_200
-    options.limits.segmentBytesMax = 32 * LogLimits.blockBytes
-    return try EmbeddedBus.open(options)
+    try EmbeddedBus.open(BusFixtures.directOptions(disk, loop, segmentBlocks: 32))
   }
 
   private func append(_ bus: EmbeddedBus, _ number: Int, _ loop: SimulatedLoop) -> Bool {
