@@ -152,8 +152,8 @@ struct LogOpening {
     for log in image.table.all where log.deduplication != nil { restoreWindow(log, image) }
     for path in checkpoint.removed { try? storage.remove(path) }
     let journal = Journal(
-      files: files, capacity: capacity, state: image.journal.state,
-      released: image.released)
+      files: files, capacity: capacity, bytesMin: limits.journalBytes,
+      state: image.journal.state, released: image.released)
     return Opened(
       lock: lock, table: image.table, offsets: image.offsets, journal: journal,
       clock: checkpoint.clock)

@@ -100,6 +100,17 @@ package final class File {
     if operations == 0 { Glibc.close(descriptor) }
   }
 
+  /// The descriptor, for calls that another thread makes: it stays open, also after `close`, until
+  /// `takeBack`. Without that the number could be another file's when the thread comes to it.
+  package func lend() -> Int32 {
+    precondition(!isClosed, "the file \(path) is used after close()")
+    operations += 1
+    return descriptor
+  }
+
+  /// Nobody uses what was lent any more. Called on the loop, once for each `lend`.
+  package func takeBack() { ended() }
+
   private func start(_ operation: FileOperation) {
     precondition(!isClosed, "the file \(path) is used after close()")
     operations += 1

@@ -9,10 +9,12 @@ package final class SideThreads: Sendable {
 
   private let queue: WorkQueue
 
-  /// `queueMax` bounds what waits, not what runs.
-  package init(threads: Int = 2, queueMax: Int = 256) {
-    queue = WorkQueue(limit: queueMax)
-    for _ in 0..<threads { queue.startThread() }
+  /// - Parameters:
+  ///   - threads: at most; those beyond `started` come when there is work that no other is free for.
+  ///   - queueMax: bounds what waits, not what runs.
+  package init(threads: Int = 2, started: Int? = nil, queueMax: Int = 256) {
+    queue = WorkQueue(limit: queueMax, threadsMax: threads)
+    for _ in 0..<(started ?? threads) { queue.startThread() }
   }
 
   deinit { queue.close() }
@@ -56,6 +58,9 @@ private final class WorkQueue: Sendable {
   private struct State {
     var waiting: [@Sendable () -> Void] = []
     var isClosed = false
+    var threads = 0
+    /// Of the threads, how many work.
+    var busy = 0
   }
 
   private enum Turn {
@@ -64,21 +69,29 @@ private final class WorkQueue: Sendable {
   }
 
   let limit: Int
+  private let threadsMax: Int
   private let state = Locked(State())
 
-  init(limit: Int) { self.limit = limit }
+  init(limit: Int, threadsMax: Int) {
+    self.limit = limit
+    self.threadsMax = threadsMax
+  }
 
   var count: Int { state.withLock { $0.waiting.count } }
 
   /// False when it is full.
   func add(_ work: @escaping @Sendable () -> Void) -> Bool {
-    let accepted = state.withLock { state in
-      guard state.waiting.count < limit else { return false }
+    let (accepted, needsThread) = state.withLock { state in
+      guard state.waiting.count < limit else { return (false, false) }
       state.waiting.append(work)
-      return true
+      let free = state.threads - state.busy
+      return (true, free < state.waiting.count && (1..<threadsMax).contains(state.threads))
     }
-    if accepted { state.notifyOne() }
-    return accepted
+    guard accepted else { return false }
+    // Where the system gives no more, those that are there do it.
+    if needsThread { _ = tryThread() }
+    state.notifyOne()
+    return true
   }
 
   /// The threads end after what they are doing; what waits is dropped.
@@ -91,16 +104,27 @@ private final class WorkQueue: Sendable {
   }
 
   func startThread() {
-    let isStarted = startDetachedThread(self) { $0.runThread() }
-    precondition(isStarted, "no thread could be started: raise the limit (ulimit -u, pids.max)")
+    precondition(tryThread(), "no thread could be started: raise the limit (ulimit -u, pids.max)")
+  }
+
+  private func tryThread() -> Bool {
+    state.withLock { $0.threads += 1 }
+    if startDetachedThread(self, { $0.runThread() }) { return true }
+    state.withLock { $0.threads -= 1 }
+    return false
   }
 
   private func runThread() {
-    while case .work(let work) = state.wait(Self.take) { work() }
+    while case .work(let work) = state.wait(Self.take) {
+      work()
+      state.withLock { $0.busy -= 1 }
+    }
   }
 
   private static func take(_ state: inout State) -> Turn? {
     if state.isClosed { return .end }
-    return state.waiting.isEmpty ? nil : .work(state.waiting.removeFirst())
+    guard !state.waiting.isEmpty else { return nil }
+    state.busy += 1
+    return .work(state.waiting.removeFirst())
   }
 }

@@ -52,6 +52,26 @@ import UringIO
     return found
   }
 
+  /// Whatever the counts, the partitions get a batch each before one gets its next, to within what the
+  /// producers are apart: that is what many partitions cost.
+  @Test func allPartitionsAreWrittenToAllTheTime() {
+    for (producers, partitions) in [(1, 7), (3, 2), (4, 16), (64, 16), (64, 10_000), (7, 100)] {
+      var plan = AppendPlan()
+      plan.producers = producers
+      plan.partitions = partitions
+      // One way round of every producer is as many batches a partition as there are producers.
+      var counts = [Int](repeating: 0, count: partitions)
+      let steps = (partitions + producers - 1) / producers
+      for step in 0..<steps {
+        for producer in 0..<producers {
+          counts[plan.partition(producer: producer, batch: step)] += 1
+        }
+      }
+      let most = (steps * producers + partitions - 1) / partitions
+      #expect(counts.min()! >= 1 && counts.max()! <= most + 1, "\(producers) \(partitions)")
+    }
+  }
+
   @Test func whatIsAcknowledgedIsThereAndTheNextRunGoesOn() throws {
     let scratch = try Scratch()
     for round in 1...2 {

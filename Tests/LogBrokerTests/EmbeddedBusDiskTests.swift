@@ -4,6 +4,7 @@
 
 import Base
 import Events
+import Glibc
 import LogBroker
 import TestSupport
 import Testing
@@ -11,12 +12,14 @@ import UringIO
 
 @Suite struct EmbeddedBusDiskTests {
   private func open(
-    _ directory: TemporaryDirectory, _ loop: EventLoop, partitions: Int = 16
+    _ directory: TemporaryDirectory, _ loop: EventLoop, partitions: Int = 16,
+    limits: LogLimits = LogLimits()
   ) throws -> EmbeddedBus {
     var options = EmbeddedBusOptions(
       storage: RingStorage(root: directory.path, loop: loop), loop: loop,
       logger: BusFixtures.logger(), dataDirectory: directory.path)
     options.partitions = partitions
+    options.limits = limits
     return try EmbeddedBus.open(options)
   }
 
@@ -102,6 +105,79 @@ import UringIO
       }
       let again = try open(directory, harness.loop)
       close(again, harness)
+    }
+  }
+
+  /// Beside the appends, both of them, and what stands behind the former end is found again.
+  @Test(arguments: IOKind.allCases) func journalsOfManyPartitionsBecomeLarger(io: IOKind) throws {
+    let directory = try TemporaryDirectory()
+    var limits = LogLimits()
+    limits.journalBytes = 256 << 10
+    limits.groupBytesMax = 64 << 10
+    limits.manyPartitions = 2
+    // Two pieces and a part of one.
+    limits.journalBytesOfMany = limits.journalBytes + 2 * LogLimits.journalPieceBytes + 4_096
+    let targets = (0..<3).map { TopicPartition(.turnsRequests, $0) }
+    func sizes() throws -> [Int] {
+      try (0..<2).map { index in
+        var status = stat()
+        let path = "\(directory.path)/log/journal-0-\(index == 0 ? "a" : "b").wal"
+        try #require(stat(path, &status) == 0)
+        return Int(status.st_size)
+      }
+    }
+    var count = 0
+    try LoopHarness.run(io) { harness in
+      let bus = try open(directory, harness.loop, limits: limits)
+      _ = try append(bus, harness, [PartitionBatch(targets[0], [BusFixtures.record(0)])])
+      _ = try append(bus, harness, [PartitionBatch(targets[1], [BusFixtures.record(0)])])
+      #expect(try sizes() == [limits.journalBytes, limits.journalBytes])
+      // Each fills half a journal as it was: the last ones stand behind where it ended.
+      let records = (0..<100).map { BusFixtures.record($0) }
+      while try sizes() != [limits.journalBytesOfMany, limits.journalBytesOfMany] || count < 2_000 {
+        _ = try append(bus, harness, [PartitionBatch(targets[2], records)])
+        count += records.count
+        try #require(count < 1_000_000)
+      }
+    }
+    try LoopHarness.run(io) { harness in
+      let bus = try open(directory, harness.loop, limits: limits)
+      #expect(bus.endOffset(of: targets[2]) == UInt64(count))
+      close(bus, harness)
+      #expect(try sizes() == [limits.journalBytesOfMany, limits.journalBytesOfMany])
+    }
+  }
+
+  /// What a side thread does to a file reaches that file, also when it was closed before the thread
+  /// came to it and its descriptor's number could be another's.
+  @Test func aClosedFileGetsWhatIsUnderWay() throws {
+    let directory = try TemporaryDirectory()
+    try LoopHarness.run { harness in
+      let storage = RingStorage(root: directory.path, loop: harness.loop)
+      let bytes = [UInt8](repeating: 7, count: 4_096)
+      var waiting = 0
+      func ended<Failure: Error>(_ result: Result<Void, Failure>) {
+        waiting -= 1
+        if case .failure(let failure) = result { Issue.record("\(failure)") }
+      }
+      try bytes.withUnsafeBytes { bytes in
+        for number in 0..<200 {
+          let file = try storage.openLoopFile("file-\(number)", .create)
+          waiting += 3
+          file.settle(at: 0, bytes, completion: ended)
+          file.settle(completion: ended)
+          file.allocate(8_192, completion: ended)
+          file.close()
+        }
+        #expect(harness.until { waiting == 0 })
+      }
+      for number in 0..<200 {
+        let file = try storage.open("file-\(number)", .read)
+        defer { file.close() }
+        var contents = [UInt8](repeating: 1, count: 8_193)
+        let count = try contents.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
+        #expect(count == 8_192 && contents.prefix(4_096) == bytes[...], "file \(number)")
+      }
     }
   }
 

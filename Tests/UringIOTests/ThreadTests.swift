@@ -43,6 +43,24 @@ import UringIO
     }
   }
 
+  /// As many as there is work for that waits, up to the most.
+  @Test(arguments: IOKind.allCases) func threadsComeWithTheWork(io: IOKind) throws {
+    try LoopHarness.run(io) { harness in
+      let threads = SideThreads(threads: 3, started: 1)
+      let gates = (0..<3).map { _ in Gate() }
+      var completed = 0
+      for gate in gates {
+        try threads.run({ gate.wait() }, on: harness.loop) { completed += 1 }
+        gate.waitUntilEntered()
+      }
+      // All three are at work; there is no fourth.
+      try threads.run({}, on: harness.loop) { completed += 1 }
+      #expect(threads.queued == 1)
+      for gate in gates { gate.open() }
+      #expect(harness.until { completed == 4 })
+    }
+  }
+
   @Test(arguments: IOKind.allCases) func resultsForAClosedLoopAreDropped(io: IOKind) throws {
     let threads = SideThreads(threads: 1)
     let gate = Gate()

@@ -26,6 +26,9 @@ package struct AppendPlan {
     batches / producers + (producer < batches % producers ? 1 : 0)
   }
 
-  /// Every producer goes round all partitions, each from another one on.
-  package func partition(producer: Int, batch: Int) -> Int { (producer + batch) % partitions }
+  /// Every producer goes round all partitions, each from another one on and as far from the others as
+  /// can be: all partitions are written to all the time.
+  package func partition(producer: Int, batch: Int) -> Int {
+    (producer * partitions / producers + batch) % partitions
+  }
 }

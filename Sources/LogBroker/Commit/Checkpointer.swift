@@ -76,8 +76,8 @@ final class Checkpointer {
   /// Flushes one partition and syncs its files. Sizes and end are taken at one moment: the
   /// checkpoint must not name bytes of records that it does not count.
   private func settle(_ log: PartitionLog, _ completion: @escaping Completion) {
-    flusher.flush(log) { [self] result in
-      if case .failure(let failure) = result { return completion(.failure(.write(failure))) }
+    flusher.flush(log, isSettling: true) { [self] result in
+      if case .failure(let failure) = result { return completion(.failure(failure)) }
       let end = log.flushedEnd
       let time = log.flushedTime
       let chain = log.flushedChain
@@ -102,7 +102,7 @@ final class Checkpointer {
       switch opened {
       case .failure(let failure): completion(.failure(.write(failure)))
       case .success(let file):
-        file.sync { [self] result in
+        file.settle { [self] result in
           if case .failure(let failure) = result { return completion(.failure(.sync(failure))) }
           sync(parts.dropFirst(), completion)
         }
@@ -124,7 +124,7 @@ final class Checkpointer {
   // MARK: Directories and the checkpoint itself
 
   private func syncDirectories(_ completion: @escaping Completion) {
-    flusher.directories.sync { completion($0.mapError { .sync($0) }) }
+    flusher.directories.sync(completion)
   }
 
   private func save(_ bytes: [UInt8], _ completion: @escaping Completion) {
@@ -200,42 +200,5 @@ final class Checkpointer {
       + unreached.sorted { $0.base < $1.base }.map {
         Checkpoint.Segment(base: $0.base, size: 0, id: $0.id)
       }
-  }
-}
-
-/// Runs a step for each of many partitions, a few at a time, until all are done or one fails.
-private final class Sweep {
-  private var waiting: [PartitionLog]
-  private let step: (PartitionLog, @escaping Checkpointer.Completion) -> Void
-  private var running = 0
-  private var failure: CommitFailure?
-  private var completion: Checkpointer.Completion?
-
-  init(
-    _ logs: [PartitionLog],
-    step: @escaping (PartitionLog, @escaping Checkpointer.Completion) -> Void
-  ) {
-    waiting = logs.reversed()
-    self.step = step
-  }
-
-  func start(_ completion: @escaping Checkpointer.Completion) {
-    self.completion = completion
-    advance()
-  }
-
-  private func advance() {
-    while failure == nil, running < LogLimits.checkpointWidth, let log = waiting.popLast() {
-      running += 1
-      step(log) { [self] result in
-        running -= 1
-        if case .failure(let failure) = result, self.failure == nil { self.failure = failure }
-        advance()
-      }
-    }
-    guard running == 0, failure != nil || waiting.isEmpty else { return }
-    let completion = completion
-    self.completion = nil
-    completion?(failure.map { .failure($0) } ?? .success(()))
   }
 }

@@ -21,6 +21,8 @@ final class CommitPipeline {
   private var isRetentionDue = false
   /// Files wait for a checkpoint that no longer names them.
   private var isDeletionDue = false
+  /// A group waits until the journal file whose turn it is has been made larger.
+  private var isSwitchWaiting = false
 
   private(set) var offsets: GroupOffsets
   private var pending = PendingCommits()
@@ -151,6 +153,7 @@ extension CommitPipeline {
     guard let place = journal.place(for: length) else { return startCheckpoint() }
     let isTooMuch = journal.unsyncedBytes + length > LogLimits.unsyncedBytesMax
     if journal.unsyncedBytes > 0, place.isFirst || isTooMuch { return syncJournal() }
+    if place.isFirst, journal.isGrowing { return isSwitchWaiting = true }
     pending.remove(entries.count)
     isCommitting = true
     buffer.reserve(length + LogLimits.blockBytes)
@@ -262,6 +265,7 @@ extension CommitPipeline {
     case .success:
       apply(group)
       noteUnsynced()
+      growJournal()
       for (entry, firsts) in zip(group.entries, group.firsts) {
         entry.completion(.success(firsts))
       }
@@ -432,6 +436,18 @@ extension CommitPipeline {
 // MARK: - Segments and checkpoints
 
 extension CommitPipeline {
+  /// With many partitions checkpoints should come seldom.
+  private func growJournal() {
+    guard table.existingCount > limits.manyPartitions, onClosed == nil, fence == nil else { return }
+    journal.grow(to: limits.journalBytesOfMany) { [weak self] result in
+      guard let self else { return }
+      if case .failure(let failure) = result { handle(failure, log: nil, ofCheckpoint: false) }
+      // What waits goes at the end of this turn.
+      if isSwitchWaiting { isSwitchWaiting = false } else { growJournal() }
+      closeIfDone()
+    }
+  }
+
   /// Recovered records wait in memory; large tails go to their segments first thing.
   private func flushRecovered() {
     for log in table.all where log.unflushedBytes >= limits.flushBytes { flush(log) }
@@ -452,7 +468,7 @@ extension CommitPipeline {
     flusher.flush(log) { [weak self] result in
       guard let self else { return }
       if case .failure(let failure) = result {
-        handle(.write(failure), log: log, ofCheckpoint: false)
+        handle(failure, log: log, ofCheckpoint: false)
       } else if files.isCrowded {
         startCheckpoint()
       }
@@ -555,7 +571,7 @@ extension CommitPipeline {
     flusher.flush(log) { [weak self] result in
       guard let self else { return }
       if case .failure(let failure) = result {
-        return handle(.write(failure), log: log, ofCheckpoint: false)
+        return handle(failure, log: log, ofCheckpoint: false)
       }
       self.stall?.logs.removeAll { $0 === log }
       self.stall?.isRetrying = false
@@ -582,12 +598,13 @@ extension CommitPipeline {
     onClosed = completion
     packing.isStopped = true
     spares.end()
+    journal.endGrowth()
     loop.enqueue { [self] in closeIfDone() }
   }
 
   private func closeIfDone() {
     guard let completion = onClosed, !isClosed, !isCommitting, !checkpointer.isRunning,
-      directs.underWay == 0, !packing.isRunning, !spares.isBusy
+      directs.underWay == 0, !packing.isRunning, !spares.isBusy, !journal.isGrowing
     else { return }
     if fence == nil, stall == nil {
       guard pending.isEmpty else { return }

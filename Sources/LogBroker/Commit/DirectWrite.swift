@@ -192,7 +192,7 @@ final class DirectCommits {
   private func announce(_ segment: Segment, _ log: PartitionLog) {
     record(segment, log)
     flusher.directories.sync { [self] result in
-      if case .failure(let failure) = result { return failed(.sync(failure)) }
+      if case .failure(let failure) = result { return failed(failure) }
       segment.isNamed = true
       settle(log)
     }

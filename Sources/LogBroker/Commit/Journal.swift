@@ -39,25 +39,33 @@ final class Journal {
   }
 
   private let files: [any LoopFile]
-  private let capacity: [Int]
+  private var capacity: [Int] { didSet { windows.capacity = capacity } }
   private let windows: JournalWindows
   private(set) var state: State
   /// Bytes of groups that were written and not synced, all in the active file.
   private(set) var unsyncedBytes = 0
   /// Generations up to this are in the segments.
   var released: UInt64
+  /// A file is being made larger.
+  private(set) var isGrowing = false
+  /// The disk has no room for larger files, or the log closes.
+  private var isGrown = false
+  /// Bytes a group may have at most.
+  let groupBytesMax: Int
 
-  /// - Parameter files: two, of the sizes `capacity`.
-  init(files: [any LoopFile], capacity: [Int], state: State, released: UInt64) {
+  /// - Parameters:
+  ///   - files: two, of the sizes `capacity`.
+  ///   - bytesMin: neither is smaller.
+  init(
+    files: [any LoopFile], capacity: [Int], bytesMin: Int, state: State, released: UInt64
+  ) {
+    groupBytesMax = bytesMin - LogLimits.blockBytes
     self.files = files
     self.capacity = capacity
     windows = JournalWindows(files: files, capacity: capacity)
     self.state = state
     self.released = released
   }
-
-  /// Bytes a group may have at most.
-  var groupBytesMax: Int { capacity.min()! - LogLimits.blockBytes }
 
   /// Whether a checkpoint would make the file that is not written to free.
   var awaitsCheckpoint: Bool { state.otherGeneration > released }
@@ -92,6 +100,7 @@ final class Journal {
     completion: @escaping (Result<Void, CommitFailure>) -> Void
   ) {
     precondition(!place.isFirst || unsyncedBytes == 0, "the file before has to be synced first")
+    precondition(!place.isFirst || !isGrowing, "the file is being made larger")
     let block = LogLimits.blockBytes
     if place.isFirst {
       JournalHeader(
@@ -144,4 +153,56 @@ final class Journal {
     windows.close()
     for file in files { file.close() }
   }
+}
+
+// MARK: - Growth
+
+extension Journal {
+  /// Makes the file that is not written to larger by a piece, usable as soon as it is durable, until
+  /// it has `bytes`; without room on the disk it stays as large as it is. Meanwhile no group may go
+  /// there: of two syncs of one file only one would hear of a failed write.
+  ///
+  /// - Parameter ended: hears of the piece, if there is one; a failure is one to sync.
+  func grow(to bytes: Int, ended: @escaping (Result<Void, CommitFailure>) -> Void) {
+    let index = 1 - state.active
+    guard !isGrowing, !isGrown, capacity[index] < bytes else { return }
+    isGrowing = true
+    let length = min(LogLimits.journalPieceBytes, bytes - capacity[index])
+    fill(index, length) { [self] result in
+      isGrowing = false
+      switch result {
+      case .success: capacity[index] += length
+      case .failure: isGrown = true
+      }
+      if case .failure(.sync) = result { return ended(result) }
+      ended(.success(()))
+    }
+  }
+
+  /// Writes `length` zeros behind the file's end, in small steps: `LogOpening` says why.
+  private func fill(
+    _ index: Int, _ length: Int, _ completion: @escaping (Result<Void, CommitFailure>) -> Void
+  ) {
+    let zeros = AlignedBuffer(capacity: min(LogLimits.windowBytesMin, length))
+    zeros.bytes.initializeMemory(as: UInt8.self, repeating: 0)
+    func step(_ done: Int) {
+      let count = min(zeros.bytes.count, length - done)
+      let bytes = UnsafeRawBufferPointer(zeros.bytes.slice(0..<count))
+      let position = capacity[index] + done
+      if done + count == length {
+        return files[index].settle(at: position, bytes) {
+          withExtendedLifetime(zeros) {}
+          completion($0)
+        }
+      }
+      files[index].write(at: position, bytes) { result in
+        if case .failure(let failure) = result { return completion(.failure(.write(failure))) }
+        step(done + count)
+      }
+    }
+    step(0)
+  }
+
+  /// No further piece is begun.
+  func endGrowth() { isGrown = true }
 }

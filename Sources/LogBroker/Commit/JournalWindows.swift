@@ -13,7 +13,8 @@ final class JournalWindows {
   }
 
   private let files: [any LoopFile]
-  private let capacity: [Int]
+  /// Of each file. Grows.
+  var capacity: [Int]
   /// One after the other, in the file `active`.
   private var windows: [Window] = []
   private var active = 0

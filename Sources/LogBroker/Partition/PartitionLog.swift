@@ -73,7 +73,9 @@ final class PartitionLog {
 
   struct FlushWaiter {
     var target: UInt64
-    var completion: (Result<Void, StorageFailure>) -> Void
+    /// Wants it durable.
+    var isSettling: Bool
+    var completion: (Result<Void, CommitFailure>) -> Void
   }
 
   init(

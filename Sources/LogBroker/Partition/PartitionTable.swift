@@ -9,6 +9,8 @@ final class PartitionTable {
   private let settings: [TopicSettings]
   private let topicsByNumber: [UInt16: Topic]
   private var logs: [[PartitionLog?]]
+  /// Partitions that hold anything.
+  private(set) var existingCount = 0
   /// What batches are enciphered with; nil for not at all.
   let cipher: BatchCipher?
 
@@ -68,6 +70,7 @@ final class PartitionTable {
       target: target, topicNumber: numbers[target.topic.rawValue],
       settings: settings[target.topic.rawValue], cipher: cipher)
     logs[target.topic.rawValue][target.partition] = log
+    existingCount += 1
     return log
   }
 

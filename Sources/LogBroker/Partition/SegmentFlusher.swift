@@ -26,11 +26,16 @@ final class SegmentFlusher {
 
   /// Writes everything the partition has at this moment; `completion` may run inside the call when
   /// there is nothing to do.
+  ///
+  /// - Parameter isSettling: the last write syncs its file, too. What else was written to segments
+  ///   and not synced stays dirty.
   func flush(
-    _ log: PartitionLog, completion: @escaping (Result<Void, StorageFailure>) -> Void
+    _ log: PartitionLog, isSettling: Bool = false,
+    completion: @escaping (Result<Void, CommitFailure>) -> Void
   ) {
     guard log.flushedEnd < log.recordsEnd else { return completion(.success(())) }
-    log.flushWaiters.append(.init(target: log.recordsEnd, completion: completion))
+    log.flushWaiters.append(
+      .init(target: log.recordsEnd, isSettling: isSettling, completion: completion))
     if !log.isFlushing { step(log) }
   }
 
@@ -45,12 +50,16 @@ final class SegmentFlusher {
       let file: any LoopFile
       switch result {
       case .success(let opened): file = opened
-      case .failure(let failure): return fail(log, failure)
+      case .failure(let failure): return fail(log, .write(failure))
       }
       let bytes = UnsafeRawBufferPointer(rebasing: chunk.memory[chunk.flushed..<end])
-      file.write(at: log.flushPosition(chunk, in: segment), bytes) { [self] result in
+      let isSettling =
+        log.flushWaiters.contains { $0.isSettling } && log.unflushedBytes == bytes.count
+      write(bytes, at: log.flushPosition(chunk, in: segment), to: file, isSettling) {
+        [self] result in
         if case .failure(let failure) = result { return fail(log, failure) }
         log.didFlush(chunk, to: segment, upTo: end, stamp: stamp())
+        if isSettling { segment.syncedSize = segment.size }
         metrics.flushes.add()
         metrics.flushedBytes.add(bytes.count)
         let done = log.flushWaiters.filter { $0.target <= log.flushedEnd }
@@ -61,7 +70,15 @@ final class SegmentFlusher {
     }
   }
 
-  private func fail(_ log: PartitionLog, _ failure: StorageFailure) {
+  private func write(
+    _ bytes: UnsafeRawBufferPointer, at position: Int, to file: any LoopFile, _ isSettling: Bool,
+    _ completion: @escaping (Result<Void, CommitFailure>) -> Void
+  ) {
+    if isSettling { return file.settle(at: position, bytes, completion: completion) }
+    file.write(at: position, bytes) { completion($0.mapError { .write($0) }) }
+  }
+
+  private func fail(_ log: PartitionLog, _ failure: CommitFailure) {
     log.isFlushing = false
     let waiters = log.flushWaiters
     log.flushWaiters = []
@@ -171,50 +188,5 @@ extension SegmentFlusher {
     let whole = max(log.settings.segmentBytes ?? limits.segmentBytesMax, end)
     let more = log.segments.count > 1 ? LogLimits.roomBytesMax : 3 * end
     return min(whole, end + min(more, LogLimits.roomBytesMax))
-  }
-}
-
-/// Directories with new entries, and who waits until those are durable.
-final class DirectorySyncs {
-  typealias Completion = (Result<Void, StorageFailure>) -> Void
-
-  private let storage: any LoopStorage
-  private var unsynced: Set<String> = []
-  private var waiters: [Completion] = []
-  private var isRunning = false
-
-  init(storage: any LoopStorage) { self.storage = storage }
-
-  /// `path` has got a new entry.
-  func add(_ path: String) { unsynced.insert(path) }
-
-  /// Makes all entries that were added before durable. May complete inside the call.
-  func sync(_ completion: @escaping Completion) {
-    waiters.append(completion)
-    if !isRunning { run() }
-  }
-
-  /// Those who ask meanwhile wait for the next run: what this one has taken is durable then, too.
-  private func run() {
-    guard !waiters.isEmpty else { return }
-    let waiting = waiters
-    let taken = unsynced
-    waiters = []
-    unsynced = []
-    isRunning = true
-    step(taken.sorted()[...]) { [self] result in
-      isRunning = false
-      if case .failure = result { unsynced.formUnion(taken) }
-      for waiter in waiting { waiter(result) }
-      if !isRunning { run() }
-    }
-  }
-
-  private func step(_ rest: ArraySlice<String>, _ completion: @escaping Completion) {
-    guard let directory = rest.first else { return completion(.success(())) }
-    storage.syncDirectory(directory) { [self] result in
-      guard case .success = result else { return completion(result) }
-      step(rest.dropFirst(), completion)
-    }
   }
 }

@@ -9,8 +9,7 @@ package import UringIO
 package final class RingStorage: LoopStorage {
   private let disk: DiskStorage
   private let loop: EventLoop
-  /// What changes names, and syncs of directories: in order. They may take as long as the disk
-  /// likes.
+  /// What changes names: in order. They may take as long as the disk likes.
   private let changes: BlockingCalls
   /// Files that are there are opened beside them, so that no poll waits behind a sync.
   private let looks: BlockingCalls
@@ -18,6 +17,9 @@ package final class RingStorage: LoopStorage {
   private let works: BlockingCalls
   /// What makes pages ready for stores; without a thread until the first does.
   private let windows: BlockingCalls
+  /// What a checkpoint makes durable. The ring's own threads are few, and commits wait for them; and
+  /// where many syncs wait at once, the file system's journal makes them durable together.
+  private let settling: BlockingCalls
   /// Syncs that were asked of the kernel while the log runs, of files and directories.
   package let syncs = Counter()
 
@@ -29,6 +31,7 @@ package final class RingStorage: LoopStorage {
     looks = BlockingCalls(loop)
     works = BlockingCalls(loop, isStarted: false)
     windows = BlockingCalls(loop, isStarted: false)
+    settling = BlockingCalls(loop, threads: LogLimits.checkpointWidth, isStarted: false)
   }
 
   package func open(_ path: String, _ access: StorageAccess) throws(StorageFailure)
@@ -64,7 +67,9 @@ package final class RingStorage: LoopStorage {
   { file(try disk.openDescriptor(path, access), path) }
 
   private func file(_ descriptor: Int32, _ path: String) -> RingFile {
-    RingFile(loop.file(adopting: descriptor, path: path), path, syncs, changes, windows)
+    RingFile(
+      loop.file(adopting: descriptor, path: path), path, syncs,
+      .init(changes: changes, windows: windows, settling: settling))
   }
 
   package func openFile(
@@ -106,7 +111,7 @@ package final class RingStorage: LoopStorage {
   ) {
     syncs.add()
     // The ring's sync is an fdatasync, which does not cover a directory's entries.
-    changes.run(
+    settling.run(
       { [disk] () throws(StorageFailure) in try disk.syncDirectory(path) }, completion)
   }
 }
@@ -122,16 +127,19 @@ extension RingStorage {
   }
 }
 
-/// A thread that makes system calls which block, one after the other.
+/// A thread that makes system calls which block, one after the other; or several.
 final class BlockingCalls {
   private let loop: EventLoop
-  private lazy var side = SideThreads(threads: 1, queueMax: Self.queueMax)
+  private let threads: Int
+  private lazy var side = SideThreads(threads: threads, started: 1, queueMax: Self.queueMax)
 
   /// More than the log ever has under way at once.
   private static let queueMax = 1 << 17
 
-  init(_ loop: EventLoop, isStarted: Bool = true) {
+  /// - Parameter threads: at most, started as they are needed.
+  init(_ loop: EventLoop, threads: Int = 1, isStarted: Bool = true) {
     self.loop = loop
+    self.threads = threads
     if isStarted { _ = side }
   }
 
@@ -165,16 +173,18 @@ private final class RingFile: LoopFile {
   private let disk: DiskFile
   private let path: String
   private let syncs: Counter
-  private let changes: BlockingCalls
-  private let windows: BlockingCalls
+  private let side: Side
   private lazy var windowed = WindowedFile(sharing: file.descriptor, path)
 
-  init(
-    _ file: File, _ path: String, _ syncs: Counter, _ changes: BlockingCalls,
-    _ windows: BlockingCalls
-  ) {
-    self.windows = windows
-    self.changes = changes
+  /// Who makes the calls that block in the loop's place.
+  struct Side {
+    let changes: BlockingCalls
+    let windows: BlockingCalls
+    let settling: BlockingCalls
+  }
+
+  init(_ file: File, _ path: String, _ syncs: Counter, _ side: Side) {
+    self.side = side
     self.file = file
     self.path = path
     self.syncs = syncs
@@ -203,9 +213,11 @@ private final class RingFile: LoopFile {
   func openWindow(
     _ range: Range<Int>, completion: @escaping (Result<any FileWindow, StorageFailure>) -> Void
   ) {
-    windows.run({ [windowed] () throws(StorageFailure) in try windowed.map(range) }) {
-      [windows] result in
-      completion(result.map { MappedWindow($0, windows) })
+    _ = file.lend()
+    side.windows.run({ [windowed] () throws(StorageFailure) in try windowed.map(range) }) {
+      [file, side] result in
+      file.takeBack()
+      completion(result.map { MappedWindow($0, side.windows) })
     }
   }
 
@@ -248,23 +260,54 @@ private final class RingFile: LoopFile {
     }
   }
   func truncate(to size: Int, completion: @escaping (Result<Void, StorageFailure>) -> Void) {
-    change({ (disk) throws(StorageFailure) in try disk.truncate(to: size) }, completion)
+    run(side.changes, { (disk) throws(StorageFailure) in try disk.truncate(to: size) }, completion)
   }
 
   func allocate(_ size: Int, completion: @escaping (Result<Void, StorageFailure>) -> Void) {
-    change({ (disk) throws(StorageFailure) in try disk.allocate(size) }, completion)
+    run(side.changes, { (disk) throws(StorageFailure) in try disk.allocate(size) }, completion)
   }
 
-  /// The file stays open until it is done.
-  private func change(
-    _ call: @escaping @Sendable (DiskFile) throws(StorageFailure) -> Void,
-    _ completion: @escaping (Result<Void, StorageFailure>) -> Void
+  func settle(completion: @escaping (Result<Void, StorageFailure>) -> Void) {
+    syncs.add()
+    run(side.settling, { (disk) throws(StorageFailure) in try disk.sync() }, completion)
+  }
+
+  func settle(
+    at offset: Int, _ bytes: UnsafeRawBufferPointer,
+    completion: @escaping (Result<Void, CommitFailure>) -> Void
   ) {
-    let descriptor = file.descriptor
-    changes.run({ [path] () throws(StorageFailure) in
-      try call(DiskFile(borrowing: descriptor, path: path))
-    }) { [self] in
-      withExtendedLifetime(self) {}
+    syncs.add()
+    // Whoever asks keeps the memory until the completion.
+    nonisolated(unsafe) let bytes = bytes
+    run(
+      side.settling,
+      { (disk) throws(CommitFailure) in
+        do throws(StorageFailure) {
+          try disk.write(at: offset, bytes)
+        } catch {
+          throw .write(error)
+        }
+        do throws(StorageFailure) { try disk.sync() } catch { throw .sync(error) }
+      }, refused: { .write($0) }, completion)
+  }
+
+  private func run(
+    _ thread: BlockingCalls, _ call: @escaping @Sendable (DiskFile) throws(StorageFailure) -> Void,
+    _ completion: @escaping (Result<Void, StorageFailure>) -> Void
+  ) { run(thread, call, refused: { $0 }, completion) }
+
+  /// The descriptor stays open until it is done.
+  private func run<Failure: Error>(
+    _ thread: BlockingCalls, _ call: @escaping @Sendable (DiskFile) throws(Failure) -> Void,
+    refused: (StorageFailure) -> Failure,
+    _ completion: @escaping (Result<Void, Failure>) -> Void
+  ) {
+    let descriptor = file.lend()
+    thread.run(
+      { [path] () throws(Failure) in try call(DiskFile(borrowing: descriptor, path: path)) },
+      refused: refused
+    ) { [file] in
+      file.takeBack()
       completion($0)
     }
   }

@@ -68,6 +68,12 @@ package protocol LoopFile: StorageFile {
     at offset: Int, _ bytes: UnsafeRawBufferPointer,
     completion: @escaping (Result<Void, CommitFailure>) -> Void)
   func sync(completion: @escaping (Result<Void, StorageFailure>) -> Void)
+  /// `writeAndSync` of what nobody waits for: many at once, and no commit stands behind them.
+  func settle(
+    at offset: Int, _ bytes: UnsafeRawBufferPointer,
+    completion: @escaping (Result<Void, CommitFailure>) -> Void)
+  /// `sync`, likewise.
+  func settle(completion: @escaping (Result<Void, StorageFailure>) -> Void)
   func truncate(to size: Int, completion: @escaping (Result<Void, StorageFailure>) -> Void)
   func allocate(_ size: Int, completion: @escaping (Result<Void, StorageFailure>) -> Void)
   /// The file's content from its start, to be read in place; nil where that is not to be had.
@@ -80,6 +86,15 @@ package protocol LoopFile: StorageFile {
 
 extension LoopFile {
   package func map(_ length: Int) -> MappedFile? { nil }
+
+  package func settle(
+    at offset: Int, _ bytes: UnsafeRawBufferPointer,
+    completion: @escaping (Result<Void, CommitFailure>) -> Void
+  ) { writeAndSync(at: offset, bytes, completion: completion) }
+
+  package func settle(completion: @escaping (Result<Void, StorageFailure>) -> Void) {
+    sync(completion: completion)
+  }
 }
 
 /// Blocks of a file in memory. What is stored there is the kernel's at once, as after a write: it

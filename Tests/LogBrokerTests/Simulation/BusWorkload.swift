@@ -26,6 +26,9 @@ final class BusWorkload {
     limits.directWindowBytes = 16 << 10
     limits.directCheckpointBytes = 48 << 10
     limits.packBytesMin = 1 << 10
+    // The journals become larger once all partitions hold something.
+    limits.manyPartitions = targets.count - 1
+    limits.journalBytesOfMany = 96 << 10
     return limits
   }
 
