@@ -348,6 +348,9 @@ void cvx_reader_leave(cvx_reader *reader);
 uint64_t cvx_readers_advance(cvx_readers *readers);
 uint64_t cvx_readers_oldest(cvx_readers *readers);
 
+/// Has the system make the page that begins at `start`, whatever is written there meanwhile.
+void cvx_touch_page(void *start);
+
 cvx_view *cvx_current(cvx_view *const *place);
 void cvx_publish(cvx_view **place, cvx_view *view);
 
