@@ -43,10 +43,13 @@ class Bench:
         part.directory = directory
         return part
 
-    def compile_scan(self, data):
-        library = self.work / "scan.so"
-        subprocess.run(["cc", "-O3", "-march=native", "-shared", "-fPIC", "-Wall", "-o", str(library), str(HERE / "scan_int8.c"), "-lm"], check=True)
-        self.scan = peers.Int8Scan(library, data)
+    def compile(self, name):
+        """A shared library of one C file beside this one."""
+        library = self.work / f"{name}.so"
+        subprocess.run(["cc", "-O3", "-march=native", "-shared", "-fPIC", "-Wall", "-o", str(library), str(HERE / f"{name}.c"), "-lm", "-lpthread"], check=True)
+        return library
+
+    def compile_scan(self, data): self.scan = peers.Int8Scan(self.compile("scan_int8"), data)
 
 
 def main():

@@ -161,3 +161,10 @@ class Int8Scan:
         began = time.process_time()
         self.library.scan_allowed(self.state, self.pointer(queries), ctypes.c_long(len(queries)), ctypes.c_long(k), self.pointer(bytes_), self.pointer(ids))
         return ids, time.process_time() - began
+
+
+def longest_wait(library, seconds):
+    """Milliseconds of the longest piece of a plain loop beside another busy thread, of about 0.1 ms each."""
+    function = ctypes.CDLL(str(library)).longest_piece
+    function.restype = ctypes.c_double
+    return function(ctypes.c_double(seconds)) * 1e3

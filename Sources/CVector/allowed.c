@@ -11,44 +11,29 @@
 /// Of the share of all rows that is allowed, how much of it a walk must meet where it walks: below,
 /// the allowed rows lie elsewhere, and a scan finds them sooner.
 #define PASS_SHARE 0.7
-/// Rows of a scan that come from memory at once.
-#define SCANNED 32
 
-// Asks for the beginning and the middle of each row; the processor goes on from there.
-static void announce(const cvx_view *view, const uint32_t *slots, uint32_t count) {
-  size_t middle = view->stride / 128 * 64;
-  for (uint32_t at = 0; at < count; at++) {
-    const uint8_t *row = cvx_row(view, slots[at]);
-    __builtin_prefetch(row);
-    __builtin_prefetch(row + middle);
+// Distances of listed rows, by their codes or by all bits.
+static void measure(const cvx_view *view, const cvx_query *query, uint32_t *slots, uint32_t count,
+                    float *distances) {
+  if (!query->fine) return cvx_scan_distances(view, query, slots, count, distances);
+  for (uint32_t from = 0; from < count; from += CVX_GROUP) {
+    uint32_t group = count - from < CVX_GROUP ? count - from : CVX_GROUP;
+    cvx_apart(view, query, slots + from, group, distances + from);
   }
-}
-
-static void measure_group(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
-                          const uint32_t *slots, uint32_t count, uint32_t wanted) {
-  float distances[CVX_GROUP + 4];
-  cvx_apart(view, query, slots, count, distances);
-  scratch->evaluations += count;
-  cvx_offer(view, scratch->found, &scratch->found_count, wanted, slots, distances, count, 1);
 }
 
 void cvx_scan_codes(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
                     uint32_t count, const uint64_t *allow, uint32_t wanted) {
-  uint32_t slots[CVX_LISTED_MAX], word = 0;
+  uint32_t slots[CVX_LISTED_MAX + CVX_AHEAD + 4], word = 0;
+  float distances[CVX_LISTED_MAX + CVX_AHEAD + 4];
   cvx_reserve_found(scratch, wanted + 1);
   scratch->found_count = 0;
   if (wanted == 0) return;
   while (word * 64ull < count) {
     uint32_t listed = cvx_list_allowed(view, allow, count, &word, slots);
-    uint32_t next = listed < SCANNED ? listed : SCANNED;
-    announce(view, slots, next);
-    for (uint32_t from = 0; from < listed; from += SCANNED) {
-      uint32_t group = next;
-      next = listed - from - group < SCANNED ? listed - from - group : SCANNED;
-      // A group is compared while the next is on its way.
-      announce(view, slots + from + group, next);
-      measure_group(view, query, scratch, slots + from, group, wanted);
-    }
+    measure(view, query, slots, listed, distances);
+    scratch->evaluations += listed;
+    cvx_offer(view, scratch->found, &scratch->found_count, wanted, slots, distances, listed, 1);
   }
 }
 

@@ -4,7 +4,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define WIDE __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,bmi,popcnt")))
+#define WIDE __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512cd,bmi,popcnt")))
 #endif
 
 // One bit for each of sixteen bytes that is not 0.
@@ -99,30 +99,31 @@ WIDE static uint64_t sum_wide(const cvx_view *view, const uint64_t *allow, uint3
   return allowed;
 }
 
+// Lists the lowest bit of each of eight words that has one, and takes it from the word. Room for
+// eight slots more.
+WIDE CVX_INLINE uint32_t list_lowest(__m512i *bits, __m256i firsts, uint32_t *slots) {
+  __mmask8 some = _mm512_test_epi64_mask(*bits, *bits);
+  __m512i rest = _mm512_and_si512(*bits, _mm512_sub_epi64(*bits, _mm512_set1_epi64(1)));
+  __m512i places = _mm512_lzcnt_epi64(_mm512_xor_si512(*bits, rest));
+  __m256i all = _mm256_sub_epi32(firsts, _mm512_cvtepi64_epi32(places));
+  _mm256_storeu_si256((__m256i *)(void *)slots, _mm256_maskz_compress_epi32(some, all));
+  *bits = rest;
+  return (uint32_t)__builtin_popcount(some);
+}
+
 // Eight words at once: most have no bit where few rows are allowed, and most others one or two,
-// which are appended without asking.
+// which are listed without asking.
 WIDE static uint32_t list_wide(const cvx_view *view, const uint64_t *allow, uint32_t whole,
                                uint32_t *word, uint32_t *slots) {
   uint32_t listed = 0, at = *word;
-  const __m256i steps = _mm256_setr_epi32(0, 64, 128, 192, 256, 320, 384, 448);
+  const __m256i ends = _mm256_setr_epi32(63, 127, 191, 255, 319, 383, 447, 511);
   for (; at + 8 <= whole && listed <= CVX_LISTED_MAX - 8 * 64; at += 8) {
     __m512i bits = _mm512_loadu_si512(view->live + at);
     if (allow) bits = _mm512_and_si512(bits, _mm512_loadu_si512(allow + at));
-    __mmask8 some = _mm512_test_epi64_mask(bits, bits);
-    uint64_t words[8] __attribute__((aligned(64)));
-    uint32_t firsts[8] __attribute__((aligned(32)));
-    __m256i all = _mm256_add_epi32(_mm256_set1_epi32((int)(at * 64)), steps);
-    _mm512_store_si512(words, _mm512_maskz_compress_epi64(some, bits));
-    _mm256_store_si256((__m256i *)firsts, _mm256_maskz_compress_epi32(some, all));
-    uint32_t count = (uint32_t)__builtin_popcount(some);
-    for (uint32_t each = 0; each < count; each++) {
-      uint64_t rest = words[each];
-      slots[listed++] = firsts[each] + (uint32_t)_tzcnt_u64(rest);
-      rest &= rest - 1;
-      slots[listed] = firsts[each] + (uint32_t)_tzcnt_u64(rest);
-      listed += rest != 0;
-      listed = append(rest & (rest - 1), firsts[each], slots, listed);
-    }
+    __m256i last = _mm256_add_epi32(_mm256_set1_epi32((int)(at * 64)), ends);
+    listed += list_lowest(&bits, last, slots + listed);
+    while (_mm512_test_epi64_mask(bits, bits))
+      listed += list_lowest(&bits, last, slots + listed);
   }
   *word = at;
   return listed;
@@ -137,14 +138,25 @@ uint64_t cvx_count_allowed(const cvx_view *view, const uint64_t *allow, uint32_t
   return sum_allowed(view, allow, count);
 }
 
-uint32_t cvx_list_allowed(const cvx_view *view, const uint64_t *allow, uint32_t count,
-                          uint32_t *word, uint32_t *slots) {
+CVX_INLINE uint32_t list_at(int level, const cvx_view *view, const uint64_t *allow,
+                            uint32_t count, uint32_t *word, uint32_t *slots) {
   uint32_t listed = 0;
 #if defined(__x86_64__)
-  if (cvector_level() >= CVECTOR_AVX512_VNNI)
-    listed = list_wide(view, allow, count / 64, word, slots);
+  if (level >= CVECTOR_AVX512_VNNI) listed = list_wide(view, allow, count / 64, word, slots);
 #endif
+  (void)level;
   for (; *word * 64ull < count && listed <= CVX_LISTED_MAX - 8 * 64; ++*word)
     listed = append(allowed_word(view, allow, *word, count), *word * 64, slots, listed);
   return listed;
+}
+
+uint32_t cvx_list_allowed(const cvx_view *view, const uint64_t *allow, uint32_t count,
+                          uint32_t *word, uint32_t *slots) {
+  return list_at(cvector_level(), view, allow, count, word, slots);
+}
+
+uint32_t cvx_list_bits(int level, uint64_t *bits, uint32_t count, uint32_t *word,
+                       uint32_t *slots) {
+  cvx_view view = {.live = bits};
+  return list_at(level, &view, 0, count, word, slots);
 }

@@ -12,6 +12,15 @@ CVX_INLINE float finish(const cvx_view *view, const cvx_query *query, uint32_t s
   return (factor.bias - factor.scale * product) + query->constant;
 }
 
+// Asks for a row's factor, and for the beginning and the middle of its codes: the processor goes on
+// from there.
+CVX_INLINE void announce(const cvx_view *view, uint32_t slot) {
+  const uint8_t *row = cvx_row(view, slot);
+  __builtin_prefetch(row);
+  __builtin_prefetch(row + view->stride / 128 * 64);
+  __builtin_prefetch(&view->factors[slot]);
+}
+
 CVX_INLINE int32_t sum_portable(const uint8_t *row, const int8_t *query, size_t stride) {
   int32_t sum = 0;
   for (size_t at = 0; at < stride; at++) sum += (int32_t)row[at] * query[at];
@@ -73,19 +82,36 @@ VNNI CVX_INLINE __m512i step(__m512i sum, const uint8_t *row, __m512i query) {
   return _mm512_dpbusd_epi32(sum, _mm512_loadu_si512(row), query);
 }
 
+// Four rows' distances from their sums.
+VNNI CVX_INLINE __m128 finish4(const cvx_view *view, const cvx_query *query, const uint32_t s[4],
+                               __m128i sums) {
+  const cvx_factor *f = view->factors;
+  __m128 f01 = _mm_loadh_pi(_mm_loadl_pi(_mm_setzero_ps(), (const __m64 *)&f[s[0]]),
+                            (const __m64 *)&f[s[1]]);
+  __m128 f23 = _mm_loadh_pi(_mm_loadl_pi(_mm_setzero_ps(), (const __m64 *)&f[s[2]]),
+                            (const __m64 *)&f[s[3]]);
+  __m128 scales = _mm_shuffle_ps(f01, f23, 0x88), biases = _mm_shuffle_ps(f01, f23, 0xDD);
+  __m128 exact = _mm_cvtepi32_ps(_mm_sub_epi32(sums, _mm_set1_epi32(query->offset)));
+  __m128 products = _mm_mul_ps(_mm_set1_ps(query->scale), exact);
+  return _mm_add_ps(_mm_sub_ps(biases, _mm_mul_ps(scales, products)),
+                    _mm_set1_ps(query->constant));
+}
+
 // `chunks` is a constant where this is inlined for the usual widths, so that the loop unrolls and
-// the query stays in registers.
+// the query stays in registers. Where `ahead` is not 0, so many more slots follow the last, and rows
+// are asked for that long before their turn.
 VNNI CVX_INLINE void distances_vnni_of(const cvx_view *view, const cvx_query *query,
                                        const uint32_t *slots, uint32_t count, float *out,
-                                       uint32_t chunks) {
-  const __m128i offset = _mm_set1_epi32(query->offset);
-  const __m128 scale = _mm_set1_ps(query->scale), constant = _mm_set1_ps(query->constant);
+                                       uint32_t chunks, uint32_t ahead) {
   for (uint32_t at = 0; at < count; at += 4) {
-    uint32_t last = count - 1;
-    uint32_t s0 = slots[at], s1 = slots[at + 1 < last ? at + 1 : last];
-    uint32_t s2 = slots[at + 2 < last ? at + 2 : last], s3 = slots[at + 3 < last ? at + 3 : last];
-    const uint8_t *r0 = cvx_row(view, s0), *r1 = cvx_row(view, s1);
-    const uint8_t *r2 = cvx_row(view, s2), *r3 = cvx_row(view, s3);
+    uint32_t last = ahead ? at + 3 : count - 1;
+    const uint32_t s[4] = {slots[at], slots[at + 1 < last ? at + 1 : last],
+                           slots[at + 2 < last ? at + 2 : last],
+                           slots[at + 3 < last ? at + 3 : last]};
+    if (ahead)
+      for (uint32_t lane = 0; lane < 4; lane++) announce(view, slots[at + ahead + lane]);
+    const uint8_t *r0 = cvx_row(view, s[0]), *r1 = cvx_row(view, s[1]);
+    const uint8_t *r2 = cvx_row(view, s[2]), *r3 = cvx_row(view, s[3]);
     __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
     for (uint32_t chunk = 0; chunk < chunks; chunk++) {
       __m512i q = _mm512_load_si512(query->codes + 64 * chunk);
@@ -94,33 +120,34 @@ VNNI CVX_INLINE void distances_vnni_of(const cvx_view *view, const cvx_query *qu
       c = step(c, r2 + 64 * chunk, q);
       d = step(d, r3 + 64 * chunk, q);
     }
-    const cvx_factor *f = view->factors;
-    __m128 f01 = _mm_loadh_pi(_mm_loadl_pi(_mm_setzero_ps(), (const __m64 *)&f[s0]),
-                              (const __m64 *)&f[s1]);
-    __m128 f23 = _mm_loadh_pi(_mm_loadl_pi(_mm_setzero_ps(), (const __m64 *)&f[s2]),
-                              (const __m64 *)&f[s3]);
-    __m128 scales = _mm_shuffle_ps(f01, f23, 0x88), biases = _mm_shuffle_ps(f01, f23, 0xDD);
-    __m128 sums = _mm_cvtepi32_ps(_mm_sub_epi32(fold4(a, b, c, d), offset));
-    __m128 products = _mm_mul_ps(scale, sums);
-    __m128 distances =
-        _mm_add_ps(_mm_sub_ps(biases, _mm_mul_ps(scales, products)), constant);
-    _mm_storeu_ps(out + at, distances);
+    _mm_storeu_ps(out + at, finish4(view, query, s, fold4(a, b, c, d)));
+  }
+}
+
+VNNI CVX_INLINE void distances_vnni_any(const cvx_view *view, const cvx_query *query,
+                                        const uint32_t *slots, uint32_t count, float *out,
+                                        uint32_t ahead) {
+  switch (view->stride / 64) {
+    case 2: return distances_vnni_of(view, query, slots, count, out, 2, ahead);
+    case 4: return distances_vnni_of(view, query, slots, count, out, 4, ahead);
+    case 6: return distances_vnni_of(view, query, slots, count, out, 6, ahead);
+    case 8: return distances_vnni_of(view, query, slots, count, out, 8, ahead);
+    case 12: return distances_vnni_of(view, query, slots, count, out, 12, ahead);
+    case 16: return distances_vnni_of(view, query, slots, count, out, 16, ahead);
+    default:
+      return distances_vnni_of(view, query, slots, count, out, view->stride / 64, ahead);
   }
 }
 
 // Writes up to three floats behind the last: `out` has room for CVX_GROUP + 4.
 VNNI static void distances_vnni(const cvx_view *view, const cvx_query *query,
                                 const uint32_t *slots, uint32_t count, float *out) {
-  if (count == 0) return;
-  switch (view->stride / 64) {
-    case 2: return distances_vnni_of(view, query, slots, count, out, 2);
-    case 4: return distances_vnni_of(view, query, slots, count, out, 4);
-    case 6: return distances_vnni_of(view, query, slots, count, out, 6);
-    case 8: return distances_vnni_of(view, query, slots, count, out, 8);
-    case 12: return distances_vnni_of(view, query, slots, count, out, 12);
-    case 16: return distances_vnni_of(view, query, slots, count, out, 16);
-    default: return distances_vnni_of(view, query, slots, count, out, view->stride / 64);
-  }
+  if (count > 0) distances_vnni_any(view, query, slots, count, out, 0);
+}
+
+VNNI static void scan_vnni(const cvx_view *view, const cvx_query *query, const uint32_t *slots,
+                           uint32_t count, float *out) {
+  distances_vnni_any(view, query, slots, count, out, CVX_AHEAD);
 }
 #elif defined(__aarch64__)
 #include <arm_neon.h>
@@ -177,14 +204,44 @@ static cvx_distances_kernel kernel_at(int level) {
 
 void cvx_choose_distances(int level) { cvx_distances = kernel_at(level); }
 
+// By the kernel of `level`, which compares a group while the next one's rows come from memory.
+static void scan_groups(int level, const cvx_view *view, const cvx_query *query,
+                        const uint32_t *slots, uint32_t count, float *out) {
+  for (uint32_t from = 0; from < count; from += CVX_AHEAD) {
+    uint32_t group = count - from < CVX_AHEAD ? count - from : CVX_AHEAD;
+    for (uint32_t at = 0; at < CVX_AHEAD; at++) announce(view, slots[from + group + at]);
+    float distances[CVX_AHEAD + 4];
+    kernel_at(level)(view, query, slots + from, group, distances);
+    memcpy(out + from, distances, group * sizeof(float));
+  }
+}
+
+static void scan_at(int level, const cvx_view *view, const cvx_query *query, uint32_t *slots,
+                    uint32_t count, float *out) {
+  if (count == 0) return;
+  for (uint32_t at = 0; at < CVX_AHEAD + 4; at++) slots[count + at] = slots[count - 1];
+#if defined(__x86_64__)
+  if (level >= CVECTOR_AVX512_VNNI) return scan_vnni(view, query, slots, count, out);
+#endif
+  scan_groups(level, view, query, slots, count, out);
+}
+
+void cvx_scan_distances(const cvx_view *view, const cvx_query *query, uint32_t *slots,
+                        uint32_t count, float *out) {
+  scan_at(cvector_level(), view, query, slots, count, out);
+}
+
+typedef void (*scan_kernel)(int level, const cvx_view *, const cvx_query *, uint32_t *slots,
+                            uint32_t count, float *out);
+
 // A distance with a bias of 0 is the sum less the offset, negated; below 2^24 a float holds it, so
 // the query comes in parts.
-void cvx_code_sums(int level, const uint8_t *codes, size_t stride, uint32_t count,
-                   const int8_t *query, int32_t *sums) {
+static void sums_by(scan_kernel kernel, int level, const uint8_t *codes, size_t stride,
+                    uint32_t count, const int8_t *query, int32_t *sums) {
   int8_t part[CVX_STRIDE_MAX] __attribute__((aligned(64)));
   cvx_factor factors[CVX_GROUP];
-  uint32_t slots[CVX_GROUP];
-  float out[CVX_GROUP + 4];
+  uint32_t slots[CVX_GROUP + CVX_AHEAD + 4];
+  float out[CVX_GROUP + CVX_AHEAD + 4];
   cvx_view view = {.stride = (uint32_t)stride, .codes = (uint8_t *)(uintptr_t)codes,
                    .factors = factors};
   cvx_query parts = {.codes = part, .scale = -1};
@@ -199,7 +256,22 @@ void cvx_code_sums(int level, const uint8_t *codes, size_t stride, uint32_t coun
     memcpy(part + from, query + from, length);
     parts.offset = 0;
     for (size_t at = 0; at < length; at++) parts.offset += 128 * part[from + at];
-    kernel_at(level)(&view, &parts, slots, count, out);
+    kernel(level, &view, &parts, slots, count, out);
     for (uint32_t at = 0; at < count; at++) sums[at] += (int32_t)out[at] + parts.offset;
   }
+}
+
+static void group_at(int level, const cvx_view *view, const cvx_query *query, uint32_t *slots,
+                     uint32_t count, float *out) {
+  kernel_at(level)(view, query, slots, count, out);
+}
+
+void cvx_code_sums(int level, const uint8_t *codes, size_t stride, uint32_t count,
+                   const int8_t *query, int32_t *sums) {
+  sums_by(group_at, level, codes, stride, count, query, sums);
+}
+
+void cvx_scan_sums(int level, const uint8_t *codes, size_t stride, uint32_t count,
+                   const int8_t *query, int32_t *sums) {
+  sums_by(scan_at, level, codes, stride, count, query, sums);
 }

@@ -7,15 +7,31 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define WIDE __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
+#define AVX2 __attribute__((target("avx2")))
+#endif
+
 size_t cvx_stride(size_t dimension) { return (dimension + 63) & ~(size_t)63; }
 
+#define LANES 16
+
+// In lanes, which the order of comparisons would forbid the compiler to do.
 INLINE float largest(const float *y, size_t dimension) {
-  float most = 0;
-  for (size_t at = 0; at < dimension; at++) {
-    float magnitude = fabsf(y[at]);
-    most = magnitude > most ? magnitude : most;
-  }
-  return most;
+  float most[LANES] = {0};
+  size_t at = 0;
+  for (; at + LANES <= dimension; at += LANES)
+    for (int lane = 0; lane < LANES; lane++) {
+      float magnitude = fabsf(y[at + lane]);
+      most[lane] = magnitude > most[lane] ? magnitude : most[lane];
+    }
+  for (; at < dimension; at++) most[0] = fabsf(y[at]) > most[0] ? fabsf(y[at]) : most[0];
+  for (int width = LANES / 2; width > 0; width /= 2)
+    for (int lane = 0; lane < width; lane++)
+      most[lane] = most[lane + width] > most[lane] ? most[lane + width] : most[lane];
+  return most[0];
 }
 
 // Adding this and taking it away rounds to the nearest integer, halves to even, without a call.
@@ -45,12 +61,35 @@ INLINE cvx_factor encode(const float *y, const float *mean, size_t dimension, in
   return factor;
 }
 
-cvx_factor cvx_encode(const float *y, const float *mean, size_t dimension, int metric,
-                      uint8_t *codes, int8_t *residuals) {
+#if defined(__x86_64__)
+WIDE static cvx_factor encode_wide(const float *y, const float *mean, size_t dimension, int metric,
+                                   uint8_t *codes, int8_t *residuals) {
+  return encode(y, mean, dimension, metric, codes, residuals);
+}
+
+AVX2 static cvx_factor encode_avx2(const float *y, const float *mean, size_t dimension, int metric,
+                                   uint8_t *codes, int8_t *residuals) {
+  return encode(y, mean, dimension, metric, codes, residuals);
+}
+#endif
+
+cvx_factor cvx_encode_at(int level, const float *y, const float *mean, size_t dimension,
+                         int metric, uint8_t *codes, int8_t *residuals) {
   size_t stride = cvx_stride(dimension);
   memset(codes + dimension, 128, stride - dimension);
   if (residuals) memset(residuals + dimension, 0, stride - dimension);
+#if defined(__x86_64__)
+  if (level >= CVECTOR_AVX512_VNNI)
+    return encode_wide(y, mean, dimension, metric, codes, residuals);
+  if (level >= CVECTOR_AVX2_FMA) return encode_avx2(y, mean, dimension, metric, codes, residuals);
+#endif
+  (void)level;
   return encode(y, mean, dimension, metric, codes, residuals);
+}
+
+cvx_factor cvx_encode(const float *y, const float *mean, size_t dimension, int metric,
+                      uint8_t *codes, int8_t *residuals) {
+  return cvx_encode_at(cvector_level(), y, mean, dimension, metric, codes, residuals);
 }
 
 void cvx_decode(const uint8_t *codes, const int8_t *residuals, float scale, const float *mean,
@@ -65,7 +104,7 @@ void cvx_decode(const uint8_t *codes, const int8_t *residuals, float scale, cons
 /// The largest Σ xᵢ²: (|a| + |b|)² of two such vectors still fits a float.
 #define SQUARES_MAX (3.4028234663852886e38 / 4)
 
-int cvx_check(const float *vector, size_t dimension, int metric, float *out) {
+INLINE int check(const float *vector, size_t dimension, int metric, float *out) {
   // In double, where the squares of tiny and of huge components neither vanish nor overflow.
   double sums[8] = {0};
   size_t at = 0;
@@ -87,23 +126,64 @@ int cvx_check(const float *vector, size_t dimension, int metric, float *out) {
   return CVX_GOOD;
 }
 
-// A query's codes are those of a row without the offset.
-static float encode_query(const float *y, size_t dimension, int8_t *codes, int32_t *sum,
-                          int64_t *squares) {
-  float scale = largest(y, dimension) / 127.0f;
-  float inverse = scale > 0 ? 1.0f / scale : 0;
+#if defined(__x86_64__)
+WIDE static int check_wide(const float *vector, size_t dimension, int metric, float *out) {
+  return check(vector, dimension, metric, out);
+}
+
+AVX2 static int check_avx2(const float *vector, size_t dimension, int metric, float *out) {
+  return check(vector, dimension, metric, out);
+}
+#endif
+
+int cvx_check_at(int level, const float *vector, size_t dimension, int metric, float *out) {
+#if defined(__x86_64__)
+  if (level >= CVECTOR_AVX512_VNNI) return check_wide(vector, dimension, metric, out);
+  if (level >= CVECTOR_AVX2_FMA) return check_avx2(vector, dimension, metric, out);
+#endif
+  (void)level;
+  return check(vector, dimension, metric, out);
+}
+
+int cvx_check(const float *vector, size_t dimension, int metric, float *out) {
+  return cvx_check_at(cvector_level(), vector, dimension, metric, out);
+}
+
+// Takes the mean off a query. Its codes are those of a row without the offset.
+INLINE cvx_coded encode_query(float *y, const float *mean, size_t dimension, int8_t *codes) {
+  for (size_t at = 0; at < dimension; at++) y[at] -= mean[at];
+  cvx_coded query = {.scale = largest(y, dimension) / 127.0f};
+  float inverse = query.scale > 0 ? 1.0f / query.scale : 0;
   if (!(inverse <= 3e38f)) inverse = 0;
-  int32_t total = 0;
-  int64_t square = 0;
   for (size_t at = 0; at < dimension; at++) {
     int code = (int)((y[at] * inverse + ROUNDER) - ROUNDER);
     codes[at] = (int8_t)code;
-    total += code;
-    square += code * code;
+    query.sum += code;
+    query.squares += code * code;
   }
-  *sum = total;
-  *squares = square;
-  return scale;
+  return query;
+}
+
+#if defined(__x86_64__)
+WIDE static cvx_coded encode_query_wide(float *y, const float *mean, size_t dimension,
+                                        int8_t *codes) {
+  return encode_query(y, mean, dimension, codes);
+}
+
+AVX2 static cvx_coded encode_query_avx2(float *y, const float *mean, size_t dimension,
+                                        int8_t *codes) {
+  return encode_query(y, mean, dimension, codes);
+}
+#endif
+
+cvx_coded cvx_encode_query(int level, float *y, const float *mean, size_t dimension,
+                           int8_t *codes) {
+#if defined(__x86_64__)
+  if (level >= CVECTOR_AVX512_VNNI) return encode_query_wide(y, mean, dimension, codes);
+  if (level >= CVECTOR_AVX2_FMA) return encode_query_avx2(y, mean, dimension, codes);
+#endif
+  (void)level;
+  return encode_query(y, mean, dimension, codes);
 }
 
 void cvx_prepare(const cvx_view *view, cvx_scratch *scratch, const float *vector,
@@ -115,21 +195,19 @@ void cvx_prepare(const cvx_view *view, cvx_scratch *scratch, const float *vector
   double product = 0;
   if (view->metric == CVX_INNER_PRODUCT)
     for (size_t at = 0; at < dimension; at++) product += (double)y[at] * (double)view->mean[at];
-  for (size_t at = 0; at < dimension; at++) y[at] -= view->mean[at];
-  int32_t sum;
-  int64_t squares;
-  float scale = encode_query(y, dimension, scratch->query_codes, &sum, &squares);
+  cvx_coded codes =
+      cvx_encode_query(cvector_level(), y, view->mean, dimension, scratch->query_codes);
   memset(scratch->query_codes + dimension, 0, view->stride - dimension);
   query->codes = scratch->query_codes;
   query->exact = y;
   query->fine = 0;
-  query->offset = 128 * sum;
+  query->offset = 128 * codes.sum;
   if (view->metric == CVX_INNER_PRODUCT) {
-    query->scale = scale;
+    query->scale = codes.scale;
     query->constant = (float)(1 - product);
   } else {
-    query->scale = 2 * scale;
-    query->constant = (float)((double)scale * (double)scale * (double)squares);
+    query->scale = 2 * codes.scale;
+    query->constant = (float)((double)codes.scale * (double)codes.scale * (double)codes.squares);
   }
 }
 
@@ -143,8 +221,6 @@ CVX_INLINE int32_t copy_codes(const uint8_t *row, int8_t *codes, size_t stride) 
 }
 
 #if defined(__x86_64__)
-#include <immintrin.h>
-
 __attribute__((target("avx512f,avx512bw,avx512vnni"))) static int32_t copy_codes_vnni(
     const uint8_t *row, int8_t *codes, size_t stride) {
   const __m512i offset = _mm512_set1_epi8((char)0x80), ones = _mm512_set1_epi8(1);

@@ -98,6 +98,11 @@ static float scale_of(const cvx_view *view, const cvx_query *query) {
   return view->metric == CVX_INNER_PRODUCT ? query->scale : query->scale / 2;
 }
 
+float cvx_usual_error(const cvx_view *view, const cvx_query *query, uint32_t slot,
+                      float distance) {
+  return usual_error(view, scale_of(view, query), view->factors[slot].scale, distance);
+}
+
 int cvx_is_blurred(const cvx_view *view, const cvx_query *query, const uint64_t *sorted,
                    uint32_t count) {
   if (!view->residuals || count < 2) return 0;

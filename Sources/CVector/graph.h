@@ -77,6 +77,14 @@ typedef void (*cvx_distances_kernel)(const cvx_view *, const cvx_query *, const 
 /// The kernel of the processor at hand.
 extern cvx_distances_kernel cvx_distances;
 
+/// Rows of a scan that are asked for ahead of the one that is compared.
+#define CVX_AHEAD 16
+
+/// Distances of any number of rows that nobody asked for yet; `slots` and `out` have room for
+/// CVX_AHEAD + 4 more.
+void cvx_scan_distances(const cvx_view *view, const cvx_query *query, uint32_t *slots,
+                        uint32_t count, float *out);
+
 /// One row as a query, by its own codes.
 void cvx_query_of_row(const cvx_view *view, uint32_t slot, cvx_query *query);
 
@@ -84,6 +92,9 @@ void cvx_query_of_row(const cvx_view *view, uint32_t slot, cvx_query *query);
 /// bits where their distances are.
 uint32_t cvx_select(const cvx_view *view, cvx_scratch *scratch, const uint64_t *candidates,
                     uint32_t count, uint32_t limit, int is_fine, uint32_t *chosen);
+
+/// The usual error of the distance between a query and a row by their codes.
+float cvx_usual_error(const cvx_view *view, const cvx_query *query, uint32_t slot, float distance);
 
 /// Whether so many of the nearest sorted candidates are equally far by their codes, within what codes
 /// err, that distances have to go by all bits.
@@ -159,8 +170,8 @@ uint64_t cvx_count_allowed(const cvx_view *view, const uint64_t *allow, uint32_t
 /// Room for the slots that are listed at once.
 #define CVX_LISTED_MAX 2048
 
-/// The slots of such rows from `*word` of the mask on, in order; as many as there is room for, and
-/// `*word` is where the next ones begin.
+/// The slots of such rows from `*word` of the mask on, in any order within 512; as many as there is
+/// room for, eight more aside, and `*word` is where the next ones begin.
 uint32_t cvx_list_allowed(const cvx_view *view, const uint64_t *allow, uint32_t count,
                           uint32_t *word, uint32_t *slots);
 

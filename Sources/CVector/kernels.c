@@ -195,7 +195,8 @@ __attribute__((constructor)) static void choose_level(void) {
   if (level == CVECTOR_AVX2_FMA && __builtin_cpu_supports("avx512f")) {
     level = CVECTOR_AVX512F;
     if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd") &&
+        __builtin_cpu_supports("avx512vnni"))
       level = CVECTOR_AVX512_VNNI;
   }
 #elif defined(__aarch64__)

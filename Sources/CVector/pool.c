@@ -54,6 +54,8 @@ static uint32_t offer_baseline(const cvx_view *view, uint64_t *pool, uint32_t *h
 
 /// Candidates up to which a key finds its place by moving every one.
 #define MOVED_MAX 512
+/// Registers of eight candidates each that a list is kept in while rows are put into it.
+#define PARTS_MAX 8
 
 // Every key of a sorted list, behind whose end all bits are set, is the smaller of itself and of
 // the larger of the one before it and the new one.
@@ -74,37 +76,79 @@ WIDE CVX_INLINE __m512i high_halves(__m512 distances) {
   return _mm512_andnot_si512(_mm512_set1_epi32(1), _mm512_xor_si512(bits, flip));
 }
 
-WIDE static uint32_t offer_wide(const cvx_view *view, uint64_t *pool, uint32_t *held, uint32_t ef,
-                                const uint32_t *slots, const float *distances, uint32_t count,
-                                uint32_t layer) {
-  if (ef > MOVED_MAX)
-    return offer_baseline(view, pool, held, ef, slots, distances, count, layer);
-  uint64_t least = UINT64_MAX;
-  uint32_t taken = 0;
+// What measured rows leave of a list: the least key that came, and how many did.
+typedef struct {
+  uint64_t least;
+  uint32_t taken;
+} came;
+
+// Takes the rows of `good` among sixteen into a list of `parts` registers, or, where that is 0, in
+// memory.
+WIDE CVX_INLINE void take_good(const cvx_view *view, uint64_t *pool, uint32_t ef, uint32_t parts,
+                               const uint32_t *slots, const uint32_t *halves, uint32_t good,
+                               uint32_t layer, came *all) {
+  __m512i list[PARTS_MAX], last = _mm512_set1_epi64((ef - 1) & 7);
+  uint64_t worst = pool[ef - 1];
+  for (uint32_t part = 0; part < parts; part++) list[part] = _mm512_loadu_si512(pool + 8 * part);
+  for (; good; good &= good - 1) {
+    uint32_t lane = (uint32_t)__builtin_ctz(good), slot = slots[lane];
+    uint64_t key = (uint64_t)halves[lane] << 32 | (uint64_t)slot << 1;
+    if (key >= worst) continue;
+    if (parts == 0) {
+      insert_wide(pool, ef, key);
+      worst = pool[ef - 1];
+    } else {
+      __m512i one = _mm512_set1_epi64((long long)key), before = _mm512_setzero_si512();
+      for (uint32_t part = 0; part < parts; part++) {
+        __m512i old = list[part], shifted = _mm512_alignr_epi64(old, before, 7);
+        list[part] = _mm512_min_epu64(old, _mm512_max_epu64(shifted, one));
+        before = old;
+      }
+      worst = (uint64_t)_mm_cvtsi128_si64(
+          _mm512_castsi512_si128(_mm512_permutexvar_epi64(last, list[parts - 1])));
+    }
+    prefetch_edges(view, slot, layer);
+    all->least = key < all->least ? key : all->least;
+    all->taken++;
+  }
+  for (uint32_t part = 0; part < parts; part++) _mm512_storeu_si512(pool + 8 * part, list[part]);
+}
+
+WIDE CVX_INLINE uint32_t offer_parts(const cvx_view *view, uint64_t *pool, uint32_t *held,
+                                     uint32_t ef, uint32_t parts, const uint32_t *slots,
+                                     const float *distances, uint32_t count, uint32_t layer) {
+  came all = {UINT64_MAX, 0};
   // What is behind the last must be behind every key.
   if (*held < ef)
     for (uint32_t at = *held; at < ((ef + 7) & ~7u); at++) pool[at] = UINT64_MAX;
   for (uint32_t from = 0; from < count; from += 16) {
-    uint32_t rest = count - from;
+    uint32_t rest = count - from, halves[16] __attribute__((aligned(64)));
     __mmask16 here = rest >= 16 ? 0xFFFF : (__mmask16)((1u << rest) - 1);
-    __m512i halves = high_halves(_mm512_maskz_loadu_ps(here, distances + from));
-    uint32_t each[16] __attribute__((aligned(64)));
+    __m512i each = high_halves(_mm512_maskz_loadu_ps(here, distances + from));
     __m512i worst = _mm512_set1_epi32((int)(uint32_t)(pool[ef - 1] >> 32));
-    uint32_t good = _mm512_mask_cmple_epu32_mask(here, halves, worst);
-    _mm512_store_si512(each, halves);
-    for (; good; good &= good - 1) {
-      uint32_t lane = (uint32_t)__builtin_ctz(good), slot = slots[from + lane];
-      uint64_t key = (uint64_t)each[lane] << 32 | (uint64_t)slot << 1;
-      if (key >= pool[ef - 1]) continue;
-      insert_wide(pool, ef, key);
-      prefetch_edges(view, slot, layer);
-      least = key < least ? key : least;
-      taken++;
-    }
+    uint32_t good = _mm512_mask_cmple_epu32_mask(here, each, worst);
+    if (good == 0) continue;
+    _mm512_store_si512(halves, each);
+    take_good(view, pool, ef, parts, slots + from, halves, good, layer, &all);
   }
-  if (taken == 0) return UINT32_MAX;
-  *held = *held + taken < ef ? *held + taken : ef;
-  return place(pool, *held, least);
+  if (all.taken == 0) return UINT32_MAX;
+  *held = *held + all.taken < ef ? *held + all.taken : ef;
+  return place(pool, *held, all.least);
+}
+
+WIDE static uint32_t offer_wide(const cvx_view *view, uint64_t *pool, uint32_t *held, uint32_t ef,
+                                const uint32_t *slots, const float *distances, uint32_t count,
+                                uint32_t layer) {
+#define IN_PARTS(PARTS) \
+  case PARTS: \
+    return offer_parts(view, pool, held, ef, PARTS, slots, distances, count, layer);
+  if (ef > MOVED_MAX)
+    return offer_baseline(view, pool, held, ef, slots, distances, count, layer);
+  switch ((ef + 7) / 8) {
+    IN_PARTS(1) IN_PARTS(2) IN_PARTS(3) IN_PARTS(4) IN_PARTS(5) IN_PARTS(6) IN_PARTS(7) IN_PARTS(8)
+    default: return offer_parts(view, pool, held, ef, 0, slots, distances, count, layer);
+  }
+#undef IN_PARTS
 }
 #endif
 

@@ -56,14 +56,32 @@ static void replace_last(cvx_answer *answers, uint32_t k, cvx_answer answer) {
   answers[at] = answer;
 }
 
-// Goes on through the candidates from `at` while one may be among the k nearest, if codes err no
-// more there than they did so far.
+// Rows whose bits are asked for ahead of the one that is compared.
+#define AHEAD 16
+/// Candidates behind those that are compared in any case whose bits are asked for with them.
+#define AHEAD_OF_REST 4
+/// A distance by codes that is farther off than so many times the usual error, and than twice the
+/// largest met so far, is not waited for.
+#define ERRORS_BEHIND 4
+
+// How far codes may have put a candidate behind its place.
+static float doubt(const cvx_view *view, const cvx_query *query, uint64_t candidate, float met) {
+  float usual = cvx_usual_error(view, query, cvx_key_slot(candidate), cvx_key_distance(candidate));
+  if (view->metric == CVX_COSINE) usual /= 2;
+  return fmaxf(ERRORS_BEHIND * usual, 2 * met);
+}
+
+// Goes on through the candidates from `at` while one may be among the k nearest: those before
+// `usual` by what codes may err, those behind it if they err no more there than they did so far.
 static void rerank_rest(const cvx_view *view, const cvx_query *query, const uint64_t *candidates,
-                        uint32_t at, uint32_t count, uint32_t k, float error,
+                        uint32_t at, uint32_t usual, uint32_t count, uint32_t k, float error,
                         cvx_answer *answers) {
   for (; at < count; at++) {
     float distance = coarse(view, candidates[at]);
-    if (distance - error > answers[k - 1].distance) return;
+    float margin = at < usual ? doubt(view, query, candidates[at], error) : error;
+    if (distance - margin > answers[k - 1].distance) return;
+    if (at + AHEAD_OF_REST < count)
+      prefetch_exact(view, cvx_key_slot(candidates[at + AHEAD_OF_REST]));
     uint32_t slot = cvx_key_slot(candidates[at]);
     if (!cvx_is_live(view->live, slot)) continue;
     cvx_answer answer = {slot, cvx_exact(view, query, slot)};
@@ -77,14 +95,14 @@ static void rerank_rest(const cvx_view *view, const cvx_query *query, const uint
 uint32_t cvx_rerank(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
                     const uint64_t *candidates, uint32_t count, uint32_t k,
                     cvx_answer *answers) {
-  uint32_t wanted = cvx_reranked(k) < count ? cvx_reranked(k) : count;
-  cvx_answer *all = cvx_reserve_answers(scratch, wanted);
-  for (uint32_t at = 0; at < wanted && at < 16; at++)
-    prefetch_exact(view, cvx_key_slot(candidates[at]));
-  uint32_t kept = 0;
+  uint32_t usual = cvx_reranked(k) < count ? cvx_reranked(k) : count;
+  uint32_t asked = k + AHEAD_OF_REST < count ? k + AHEAD_OF_REST : count, kept = 0, at = 0;
+  cvx_answer *all = cvx_reserve_answers(scratch, cvx_reranked(k));
+  for (uint32_t first = 0; first < asked && first < AHEAD; first++)
+    prefetch_exact(view, cvx_key_slot(candidates[first]));
   float error = 0;
-  for (uint32_t at = 0; at < wanted; at++) {
-    if (at + 16 < wanted) prefetch_exact(view, cvx_key_slot(candidates[at + 16]));
+  for (; at < count && kept < k; at++) {
+    if (at + AHEAD < asked) prefetch_exact(view, cvx_key_slot(candidates[at + AHEAD]));
     uint32_t slot = cvx_key_slot(candidates[at]);
     if (!cvx_is_live(view->live, slot)) continue;
     float distance = cvx_exact(view, query, slot);
@@ -92,10 +110,10 @@ uint32_t cvx_rerank(const cvx_view *view, cvx_scratch *scratch, const cvx_query 
     all[kept++] = (cvx_answer){slot, distance};
   }
   sort_answers(all, kept);
-  if (k > 0 && kept >= k) rerank_rest(view, query, candidates, wanted, count, k, error, all);
-  uint32_t found = kept < k ? kept : k;
-  memcpy(answers, all, found * sizeof(cvx_answer));
-  return found;
+  if (k > 0 && kept == k)
+    rerank_rest(view, query, candidates, at, usual, count, k, error, all);
+  memcpy(answers, all, kept * sizeof(cvx_answer));
+  return kept;
 }
 
 uint32_t cvx_search(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,

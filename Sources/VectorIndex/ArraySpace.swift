@@ -3,14 +3,12 @@ import Glibc
 /// Address space for one array, reserved at once and filled from its start: growing moves nothing,
 /// so readers keep their addresses and no addition ever waits for a copy. Pages that were never
 /// touched take no memory; what lies beyond the first 2 MiB is of huge pages where the system
-/// gives them. To make a huge page can take milliseconds, and several arrays come to the end of
-/// theirs with the same row: `pageToPrepare` says ahead of it which is next, so that no addition has
-/// to make them all. (A thread for it was tried: on a busy machine additions waited for their
-/// processor longer than a page takes.)
+/// gives them. To make a huge page can take milliseconds: `pageToPrepare` says ahead of it which is
+/// next, so that another thread makes it before an addition needs it.
 final class ArraySpace<Element: BitwiseCopyable> {
   let base: UnsafeMutablePointer<Element>
   let reservedBytes: Int
-  /// Where the last page that was made ahead ends.
+  /// Where the last page that was asked for ends.
   private var preparedBytes = 0
 
   /// Bytes before the end of a page from which the next one is made.
@@ -63,13 +61,4 @@ final class ArraySpace<Element: BitwiseCopyable> {
 /// 2 MiB of memory that the processor finds by one entry of its tables.
 enum HugePage {
   static let bytes = 2 << 20
-
-  /// Makes the page that begins at `start`, which is mapped.
-  static func make(_ start: UnsafeMutableRawPointer) {
-    // Older kernels refuse it, and pages are made as they are used.
-    madvise(start, bytes, populateWrite)
-  }
-
-  /// MADV_POPULATE_WRITE of Linux 5.14.
-  private static let populateWrite: CInt = 23
 }

@@ -159,8 +159,10 @@ final class GraphStore {
     prepareGrowth(beyond: slots)
   }
 
-  /// Makes a page of the memory that the next rows will be in, where it is time: of one array with
-  /// each addition, since all come to the end of their pages with the same row.
+  /// Has a page of the memory that the next rows will be in made, where it is time, on a thread of
+  /// its own: no addition waits for it, and no lock is held meanwhile. Where the thread comes late,
+  /// the addition that needs the page makes it. All arrays may come to the end of their pages with
+  /// the same row; one is made with each addition.
   private func prepareGrowth(beyond slots: Int) {
     let stride = Int(view.pointee.stride)
     let page =
@@ -172,7 +174,11 @@ final class GraphStore {
       ?? levels.pageToPrepare(beyond: slots)
       ?? upperStarts.pageToPrepare(beyond: slots)
       ?? upperEdges.pageToPrepare(beyond: upperLists * options.m)
-    if let page { HugePage.make(page) }
+    guard let page else { return }
+    // The store keeps the memory mapped.
+    NativeThread.start { [store = Unchecked(self), page = Unchecked(page)] in
+      withExtendedLifetime(store) { cvx_touch_page(page.value) }
+    }
   }
 
   // MARK: Rows

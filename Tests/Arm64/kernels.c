@@ -57,12 +57,13 @@ static void check_codes(size_t dimension) {
     codes[at] = at % 7 == 0 ? 255 : at % 11 == 0 ? 0 : (uint8_t)draw();
   for (int level = CVECTOR_BASELINE; level <= cvector_level(); level++)
     for (uint32_t count = 1; count <= 5; count++) {
-      int32_t sums[8];
+      int32_t sums[8], scanned[8];
       cvx_code_sums(level, codes, stride, count, query, sums);
+      cvx_scan_sums(level, codes, stride, count, query, scanned);
       for (uint32_t row = 0; row < count; row++) {
         int32_t sum = 0;
         for (size_t at = 0; at < stride; at++) sum += codes[row * stride + at] * query[at];
-        require(sums[row] == sum, "sum of codes", dimension, level);
+        require(sums[row] == sum && scanned[row] == sum, "sum of codes", dimension, level);
       }
     }
 }

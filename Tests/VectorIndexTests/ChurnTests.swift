@@ -5,7 +5,8 @@ import VectorIndex
 
 // Contract: the number of threads changes no byte of the file; rows that come and go leave an index
 // that answers like a fresh one, in no more slots; removed rows are never returned, not while
-// others read; scalars of every kind are the same rows. Cannot disprove: speed.
+// others read; scalars of every kind are the same rows; rows that fill one page after the other are
+// all found. Cannot disprove: speed.
 
 @Suite struct ChurnTests {
   private let directory = TemporaryDirectory("vector")
@@ -144,5 +145,18 @@ import VectorIndex
         #expect(Array(results[number * 5..<number * 5 + single.count]) == single)
       }
     }
+  }
+
+  /// Their memory is made ahead by another thread, huge page by huge page.
+  @Test func rowsAddedOneByOneAreFoundOverManyPages() throws {
+    let rows = VectorSets.uniform(1_300, VectorIndex.dimensionRange.upperBound, seed: 38)
+    let index = try VectorIndex(options: .init(dimension: rows[0].count, metric: .l2, m: 4))
+    for (id, row) in rows.enumerated() { try index.add(row, id: UInt64(id)) }
+    for id in stride(from: 0, to: rows.count, by: 13) {
+      let found = try index.search(rows[id], k: 1, ef: rows.count)
+      #expect(found.map(\.id) == [UInt64(id)])
+      #expect(found[0].distance < 1e-3)
+    }
+    #expect(index.brokenInvariant() == nil)
   }
 }

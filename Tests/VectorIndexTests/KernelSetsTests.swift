@@ -5,7 +5,8 @@ import Testing
 // Contract: the sums of 8-bit codes are exact integers in every instruction set, and the sums by
 // all bits are within 1e-5 of a Float64 reference, at every dimension 1…1,024 and some to 4,096;
 // the rotation keeps lengths, and its inverse undoes it. In every set a list of candidates takes in
-// measured rows as a sort would, and of a list of edges those come back, once, that were not seen.
+// measured rows as a sort would, of a list of edges those come back, once, that were not seen, and of
+// a mask every row once; vectors are checked and encoded to the same bits.
 
 @Suite struct KernelSetsTests {
   static let dimensions = Array(1...1_024) + [1_536, 2_000, 3_072, 4_095, 4_096]
@@ -106,6 +107,9 @@ import Testing
           var sums = [Int32](repeating: 0, count: 8)
           cvx_code_sums(level, codes, stride, UInt32(count), query, &sums)
           #expect(Array(sums.prefix(count)) == Array(expected.prefix(count)), "\(dimension)")
+          sums = [Int32](repeating: 0, count: 8)
+          cvx_scan_sums(level, codes, stride, UInt32(count), query, &sums)
+          #expect(Array(sums.prefix(count)) == Array(expected.prefix(count)), "\(dimension)")
         }
       }
     }
@@ -169,6 +173,76 @@ import Testing
           }
           #expect(Array(fresh.prefix(Int(found))) == expected, "\(degree) at \(level)")
         }
+      }
+    }
+  }
+
+  @Test func sumsOfManyRowsInAScan() {
+    let random = SeededRandom(seed: 27)
+    for dimension in [64, 100, 384, 513] {
+      let stride = cvx_stride(dimension)
+      let codes = (0..<stride * 64).map { _ in UInt8(random.next(below: 256)) }
+      let query = (0..<stride).map { _ in Int8(Int(random.next(below: 255)) - 127) }
+      for level in Int32(CVECTOR_BASELINE)...cvector_level() {
+        for count in 0...64 {
+          var (sums, scanned) = ([Int32](repeating: 0, count: 64), [Int32](repeating: 0, count: 64))
+          cvx_code_sums(level, codes, stride, UInt32(count), query, &sums)
+          cvx_scan_sums(level, codes, stride, UInt32(count), query, &scanned)
+          #expect(scanned == sums, "\(count) rows of \(dimension) at \(level)")
+        }
+      }
+    }
+  }
+
+  @Test func bitsAreListedOnce() {
+    let random = SeededRandom(seed: 28)
+    for share in [0, 1, 10, 100, 500, 900, 1_000] as [UInt64] {
+      for count in [1, 63, 64, 65, 511, 512, 513, 3_000, 10_000] as [UInt32] {
+        // Some are set beyond the end.
+        var bits = (0..<count / 64 + 1).map { _ in
+          (0..<64).reduce(UInt64(0)) { $0 | (random.next(below: 1_000) < share ? 1 << $1 : 0) }
+        }
+        let expected = (0..<count).filter { bits[Int($0 / 64)] >> UInt64($0 % 64) & 1 == 1 }
+        for level in Int32(CVECTOR_BASELINE)...cvector_level() {
+          var (listed, word) = ([UInt32](), UInt32(0))
+          while word * 64 < count {
+            var slots = [UInt32](repeating: 0, count: 2_056)
+            let found = cvx_list_bits(level, &bits, count, &word, &slots)
+            listed += slots.prefix(Int(found))
+          }
+          #expect(zip(listed, listed.dropFirst()).allSatisfy { $0 / 512 <= $1 / 512 })
+          #expect(listed.sorted() == expected, "\(share) of 1000 of \(count) at \(level)")
+        }
+      }
+    }
+  }
+
+  @Test func codesAreTheSameAtEveryLevel() {
+    let random = SeededRandom(seed: 29)
+    for (dimension, metric) in Self.dimensions.flatMap({ d in (0..<3).map { (d, Int32($0)) } }) {
+      let row = Self.vector(dimension, random)
+      let mean = Self.vector(dimension, random).map { $0 / 8 }
+      func bits(_ level: Int32) -> [UInt32] {
+        let stride = cvx_stride(dimension)
+        var (checked, codes) = (row, [UInt8](repeating: 1, count: stride))
+        var residuals = [Int8](repeating: 1, count: stride)
+        var queryCodes = residuals
+        #expect(cvx_check_at(level, row, dimension, metric, &checked) == Int32(CVX_GOOD))
+        let factor = cvx_encode_at(
+          level, checked, mean, dimension, metric, &codes, &residuals)
+        var centred = checked
+        let coded = cvx_encode_query(level, &centred, mean, dimension, &queryCodes)
+        // The query's codes in sum and in squares, which scale its distances.
+        let used = queryCodes.prefix(dimension).map(Int32.init)
+        #expect(coded.sum == used.reduce(0, +), "\(dimension)")
+        #expect(coded.squares == used.reduce(0) { $0 + $1 * $1 }, "\(dimension)")
+        let scales = [factor.scale, factor.bias, coded.scale] + checked + centred
+        return scales.map(\.bitPattern) + codes.map(UInt32.init)
+          + (residuals + queryCodes).map { UInt32(truncatingIfNeeded: $0) }
+      }
+      let first = bits(Int32(CVECTOR_BASELINE))
+      for level in Int32(CVECTOR_BASELINE)...cvector_level() {
+        #expect(bits(level) == first, "\(dimension) at \(level)")
       }
     }
   }

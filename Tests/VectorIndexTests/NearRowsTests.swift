@@ -77,4 +77,19 @@ import VectorIndex
     let found = try recall(index, exact, queries, ef: 10)
     #expect(found >= 0.99, "\(dimension): \(found)")
   }
+
+  /// Comparing candidates by all their bits ends where codes cannot have misplaced the next one.
+  @Test(arguments: Metric.allCases) func candidatesThatCodesMisplaced(_ metric: Metric) throws {
+    let rows = VectorSets.uniform(VectorSets.rows, 64, seed: 306)
+    let index = try VectorSets.index(rows, .init(dimension: 64, metric: metric))
+    let exact = try ExactIndex(dimension: 64, metric: metric)
+    for (id, row) in rows.enumerated() { try exact.add(row, id: UInt64(id)) }
+    var missed = 0
+    for query in VectorSets.uniform(300, 64, seed: 307) {
+      let truth = Set(try exact.search(query, k: 10).map(\.id))
+      missed += truth.subtracting(try index.search(query, k: 10, ef: rows.count).map(\.id)).count
+    }
+    // Distances by 16 bits may still change near ties.
+    #expect(missed <= 2, "\(metric): \(missed) of 3000")
+  }
 }

@@ -73,6 +73,21 @@ typedef struct {
 cvx_factor cvx_encode(const float *y, const float *mean, size_t dimension, int metric,
                       uint8_t *codes, int8_t *residuals);
 
+/// The same by the instructions of `level`.
+cvx_factor cvx_encode_at(int level, const float *y, const float *mean, size_t dimension,
+                         int metric, uint8_t *codes, int8_t *residuals);
+
+/// What a query's codes are multiplied by, their sum, and that of their squares.
+typedef struct {
+  float scale;
+  int32_t sum;
+  int32_t squares;
+} cvx_coded;
+
+/// By the instructions of `level`, takes the mean off a rotated query, and its codes.
+cvx_coded cvx_encode_query(int level, float *y, const float *mean, size_t dimension,
+                           int8_t *codes);
+
 /// The row that the codes stand for, not yet rotated back.
 void cvx_decode(const uint8_t *codes, const int8_t *residuals, float scale, const float *mean,
                 size_t dimension, float *vector);
@@ -108,6 +123,15 @@ float cvx_fine_sum(int level, const uint8_t *codes, const int8_t *residuals, flo
 /// By the kernel of `level`, Σ codeᵢ·queryᵢ of each of at most 64 rows of `stride` codes.
 void cvx_code_sums(int level, const uint8_t *codes, size_t stride, uint32_t count,
                    const int8_t *query, int32_t *sums);
+
+/// The same by the kernel for rows that come from memory.
+void cvx_scan_sums(int level, const uint8_t *codes, size_t stride, uint32_t count,
+                   const int8_t *query, int32_t *sums);
+
+/// By the kernel of `level`, the places of the bits that are set among the first `count`, from those
+/// of `*word` on, in any order within 512; as many as `slots`, which holds 2,056, has room for, and
+/// `*word` is where the next ones begin.
+uint32_t cvx_list_bits(int level, uint64_t *bits, uint32_t count, uint32_t *word, uint32_t *slots);
 
 /// By the kernel of `level`, puts measured rows, at most 64, among the `held` nearest of a sorted
 /// list: a word a row, its distance (as an ordered number) above its slot above a bit to mark it.
@@ -324,6 +348,9 @@ void cvx_reader_leave(cvx_reader *reader);
 uint64_t cvx_readers_advance(cvx_readers *readers);
 uint64_t cvx_readers_oldest(cvx_readers *readers);
 
+/// Has the system make the page that begins at `start`, whatever is written there meanwhile.
+void cvx_touch_page(void *start);
+
 cvx_view *cvx_current(cvx_view *const *place);
 void cvx_publish(cvx_view **place, cvx_view *view);
 
@@ -345,5 +372,8 @@ enum { CVX_GOOD = 0, CVX_NOT_FINITE = 1, CVX_TOO_LARGE = 2, CVX_ZERO = 3 };
 
 /// Checks a vector and copies it to `out`, of length 1 under cosine.
 int cvx_check(const float *vector, size_t dimension, int metric, float *out);
+
+/// The same by the instructions of `level`.
+int cvx_check_at(int level, const float *vector, size_t dimension, int metric, float *out);
 
 #endif
