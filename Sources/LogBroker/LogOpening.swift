@@ -29,15 +29,31 @@ struct LogOpening {
   func run() throws(LogBrokerError) -> Opened {
     let lock = try takeLock()
     do throws(LogBrokerError) {
-      let catalog = try openCatalog()
-      guard catalog.partitions == partitions else {
-        throw .partitionCountDiffers(configured: partitions, stored: catalog.partitions)
-      }
-      return try recover(lock, catalog)
+      return try open(lock)
     } catch {
       lock.release()
       throw error
     }
+  }
+
+  private func open(_ lock: any StorageLock) throws(LogBrokerError) -> Opened {
+    do throws(LogBrokerError) {
+      return try openAndRecover(lock)
+    } catch {
+      // Files that are only kept for new segments are room.
+      guard case .diskFull = error,
+        SegmentFiles.dropRecycled(of: storage, slots: limits.recycledFilesMax)
+      else { throw error }
+      return try openAndRecover(lock)
+    }
+  }
+
+  private func openAndRecover(_ lock: any StorageLock) throws(LogBrokerError) -> Opened {
+    let catalog = try openCatalog()
+    guard catalog.partitions == partitions else {
+      throw .partitionCountDiffers(configured: partitions, stored: catalog.partitions)
+    }
+    return try recover(lock, catalog)
   }
 
   private func takeLock() throws(LogBrokerError) -> any StorageLock {
