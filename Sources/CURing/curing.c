@@ -23,9 +23,16 @@ int kfm_ring_setup(struct io_uring *ring, unsigned entries, unsigned completions
     result = io_uring_queue_init_params(entries, ring, &params);
     *mode = next;
   }
+  if (result != 0) return result;
+  // A filter may allow the setup alone: better to know before anything waits for the ring.
+  result = io_uring_get_events(ring);
+  if (result < 0) {
+    io_uring_queue_exit(ring);
+    return result;
+  }
   // Saves the look-up of the ring's descriptor in every enter; the loop runs without it as well.
-  if (result == 0) (void)io_uring_register_ring_fd(ring);
-  return result;
+  (void)io_uring_register_ring_fd(ring);
+  return 0;
 }
 
 int kfm_ring_enter(struct io_uring *ring, int64_t wait_ns) {

@@ -23,8 +23,6 @@ final class TopicTail: TailHandle {
     /// The partition grew while it was being read.
     var hasGrown = false
     var watch: (any Cancellable)?
-
-    var isExhausted: Bool { isAtEnd && !isPolling && records.isEmpty }
   }
 
   private let bus: any MessageBus
@@ -32,6 +30,11 @@ final class TopicTail: TailHandle {
   private let line: RecordLine
   private var events: TailEvents?
   private var lanes: [Lane]
+  /// Lanes that have records, as a heap: the one with the earliest stands first. A topic may have
+  /// thousands of partitions.
+  private var filled: [Int] = []
+  /// How many lanes are being read.
+  private var pollsUnderWay = 0
   private var remaining: Int
   private var isPaused = false
 
@@ -69,6 +72,7 @@ final class TopicTail: TailHandle {
     events = nil
     for lane in lanes { lane.watch?.cancel() }
     lanes = []
+    filled = []
   }
 
   func pause() { isPaused = true }
@@ -87,6 +91,7 @@ final class TopicTail: TailHandle {
 
   private func poll(_ index: Int) {
     let lane = lanes[index]
+    pollsUnderWay += 1
     lanes[index].isPolling = true
     lanes[index].isAtEnd = false
     lanes[index].hasGrown = false
@@ -101,6 +106,7 @@ final class TopicTail: TailHandle {
 
   private func polled(_ index: Int, _ result: Result<PollResult, BusError>) {
     guard events != nil else { return }
+    pollsUnderWay -= 1
     lanes[index].isPolling = false
     switch result {
     case .failure(.belowStart(let first)):
@@ -122,6 +128,8 @@ final class TopicTail: TailHandle {
     lanes[index].records = records
     if let last = records.last {
       lanes[index].start = .offset(last.offset + 1)
+      filled.append(index)
+      raise(filled.count - 1)
     } else {
       lanes[index].isAtEnd = true
       // `last` found nothing: everything that comes is wanted.
@@ -134,31 +142,54 @@ final class TopicTail: TailHandle {
   /// still have an earlier one is known.
   private func merge() {
     var chunk: [UInt8] = []
-    while !isPaused, remaining > 0, let index = next() {
+    // While one is being read it may be what has the earliest.
+    while !isPaused, remaining > 0, pollsUnderWay == 0, let index = filled.first {
       let record = lanes[index].records.removeFirst()
       line.append(record, of: lanes[index].target, to: &chunk)
       remaining -= 1
-      if lanes[index].records.isEmpty, remaining > 0 { refill(index) }
+      if lanes[index].records.isEmpty {
+        filled[0] = filled[filled.count - 1]
+        filled.removeLast()
+        if remaining > 0 { refill(index) }
+      }
+      sink()
       if chunk.count >= Self.chunkBytes {
         events?.onLines(chunk)
         chunk = []
       }
     }
     if !chunk.isEmpty { events?.onLines(chunk) }
-    let isDone = remaining == 0 || (!request.follows && lanes.allSatisfy(\.isExhausted))
+    let isAtEnd = !request.follows && pollsUnderWay == 0 && filled.isEmpty
+    let isDone = remaining == 0 || isAtEnd
     if events != nil, isDone { finish(nil) }
   }
 
-  /// The partition with the earliest record; nil while one is being read, or when all are empty.
-  private func next() -> Int? {
-    var best: Int?
-    for (index, lane) in lanes.enumerated() {
-      if lane.isPolling { return nil }
-      guard let record = lane.records.first else { continue }
-      if let found = best, lanes[found].records.first!.appendTime <= record.appendTime { continue }
-      best = index
+  /// Whether one lane's first record goes before another's; of two at the same time, the one of the
+  /// lower partition.
+  private func precedes(_ one: Int, _ other: Int) -> Bool {
+    (lanes[one].records.first!.appendTime, one) < (lanes[other].records.first!.appendTime, other)
+  }
+
+  /// Moves the lane at `place` of the heap to the front as far as it belongs.
+  private func raise(_ place: Int) {
+    var place = place
+    while place > 0, precedes(filled[place], filled[(place - 1) / 2]) {
+      filled.swapAt(place, (place - 1) / 2)
+      place = (place - 1) / 2
     }
-    return best
+  }
+
+  /// Moves the lane in front back as far as it belongs.
+  private func sink() {
+    var place = 0
+    while true {
+      var least = place
+      for child in 2 * place + 1..<min(2 * place + 3, max(filled.count, 2 * place + 1))
+      where precedes(filled[child], filled[least]) { least = child }
+      if least == place { return }
+      filled.swapAt(place, least)
+      place = least
+    }
   }
 
   private func refill(_ index: Int) {

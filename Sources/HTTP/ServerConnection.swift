@@ -208,9 +208,15 @@ extension ServerConnection {
     switch (end, phase) {
     case (.failed, _): closeNow(.closed)
     // A client that only ended its sending side may still wait for a whole answer, but a stream
-    // would go on for nobody.
-    case (.peerClosed, .answering) where isStreaming: closeNow(.closed)
+    // would go on for nobody: it gets what is queued.
+    case (.peerClosed, .answering) where isStreaming:
+      let responder = responder
+      self.responder = nil
+      closeAfterSending()
+      responder?.clientGone(.closed)
     case (.peerClosed, .answering), (.peerClosed, .sending): break
+    // Its turn is about to come (`resumeLater`), and it closes then.
+    case (.peerClosed, .reading) where pendingOffset < pending.count: break
     case (.peerClosed, .reading), (.peerClosed, .lingering): closeAfterSending()
     case (.peerClosed, .closing): break
     }

@@ -43,6 +43,7 @@ package enum LogBrokerError: Error, Sendable, Hashable, CustomStringConvertible 
         + "set it to \(stored)"
     case .damaged(let file, let reason):
       "\(file) is damaged: \(reason); restore it from a backup"
+        + (file.hasPrefix("log/journal") ? ", or keep what is whole with `kfm log repair`" : "")
     case .wrongKey(let needed, let given):
       "the log's partitions are encrypted with key \(needed)"
         + (given.map { ", and key \($0) was given" } ?? "")

@@ -11,6 +11,9 @@ struct LogImage {
   var released: UInt64
   /// What the journals were found to be.
   var journal = JournalRecovery.Outcome()
+  /// What is wrong with the journals: they are shorter than they were made, or, when what is whole was
+  /// to be salvaged, anything.
+  var journalDamage: [JournalRecovery.Damage] = []
   /// What was read of the journal files.
   var journalBytes: [AlignedBuffer] = []
   private let onDamage: (PartitionLog, String) -> Void
@@ -39,11 +42,14 @@ struct LogImage {
       finder: DirectFinder(storage: storage, windowBytes: windowBytes, isSyncing: isSyncing))
     try image.restore(checkpoint, storage)
     image.journalBytes = journals
+    image.journalDamage = try shortJournals(storage, catalog)
     let recovery = JournalRecovery(
-      files: journals.map { UnsafeRawBufferPointer($0.bytes) }, released: checkpoint.released)
+      files: journals.map { UnsafeRawBufferPointer($0.bytes) }, released: checkpoint.released,
+      isSalvaging: isSalvaging)
     image.journal = try recovery.run { (header, body, isWhole) throws(LogBrokerError) in
       try image.apply(header, body, isWhole)
     }
+    image.journalDamage += image.journal.damage
     for log in image.table.all where log.mayHaveDirects {
       try image.find(log, upTo: .max)
       try image.lookBehind(log, isSalvaging: isSalvaging)
@@ -96,11 +102,35 @@ struct LogImage {
   }
 
   /// Reads the journal files. Of one with nothing after generation `released` the first block will
-  /// do.
+  /// do. One that is not there is empty for who `isSalvaging`.
   static func readJournals(
-    _ storage: any Storage, released: UInt64 = 0
+    _ storage: any Storage, released: UInt64 = 0, isSalvaging: Bool = false
   ) throws(LogBrokerError) -> [AlignedBuffer] {
-    [try readJournal(0, storage, released), try readJournal(1, storage, released)]
+    [
+      try readJournal(0, storage, released, isSalvaging),
+      try readJournal(1, storage, released, isSalvaging),
+    ]
+  }
+
+  /// Journals that are gone, or shorter than they were made: no crash does that.
+  private static func shortJournals(
+    _ storage: any Storage, _ catalog: Catalog
+  ) throws(LogBrokerError) -> [JournalRecovery.Damage] {
+    var short: [JournalRecovery.Damage] = []
+    for index in 0..<2 {
+      let least = index < catalog.journalBytes.count ? catalog.journalBytes[index] : 0
+      do throws(StorageFailure) {
+        let file = try storage.open(Journal.path(index), .read)
+        defer { file.close() }
+        let size = try file.size()
+        if size >= least { continue }
+        short.append(.init(file: index, reason: "it has \(size) bytes of \(least)"))
+      } catch {
+        guard error.kind == .notFound else { throw .failed("the journal cannot be read: \(error)") }
+        short.append(.init(file: index, reason: error.description))
+      }
+    }
+    return short
   }
 
   private init(
@@ -174,7 +204,7 @@ extension LogImage {
 
 extension LogImage {
   private static func readJournal(
-    _ index: Int, _ storage: any Storage, _ released: UInt64
+    _ index: Int, _ storage: any Storage, _ released: UInt64, _ isSalvaging: Bool
   ) throws(LogBrokerError) -> AlignedBuffer {
     let path = Journal.path(index)
     do throws(StorageFailure) {
@@ -190,8 +220,9 @@ extension LogImage {
       // the next group begins behind that all the same.
       return try read(file, GroupWriter.roundedToBlock(try file.size()))
     } catch {
-      if error.kind == .notFound { throw .damaged(file: path, reason: error.description) }
-      throw .failed("the journal cannot be read: \(error)")
+      guard error.kind == .notFound else { throw .failed("the journal cannot be read: \(error)") }
+      if isSalvaging { return try head(ofJournal: index, storage) }
+      throw .damaged(file: path, reason: error.description)
     }
   }
 

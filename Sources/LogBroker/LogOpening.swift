@@ -29,15 +29,31 @@ struct LogOpening {
   func run() throws(LogBrokerError) -> Opened {
     let lock = try takeLock()
     do throws(LogBrokerError) {
-      let catalog = try openCatalog()
-      guard catalog.partitions == partitions else {
-        throw .partitionCountDiffers(configured: partitions, stored: catalog.partitions)
-      }
-      return try recover(lock, catalog)
+      return try open(lock)
     } catch {
       lock.release()
       throw error
     }
+  }
+
+  private func open(_ lock: any StorageLock) throws(LogBrokerError) -> Opened {
+    do throws(LogBrokerError) {
+      return try openAndRecover(lock)
+    } catch {
+      // Files that are only kept for new segments are room.
+      guard case .diskFull = error,
+        SegmentFiles.dropRecycled(of: storage, slots: limits.recycledFilesMax)
+      else { throw error }
+      return try openAndRecover(lock)
+    }
+  }
+
+  private func openAndRecover(_ lock: any StorageLock) throws(LogBrokerError) -> Opened {
+    let catalog = try openCatalog()
+    guard catalog.partitions == partitions else {
+      throw .partitionCountDiffers(configured: partitions, stored: catalog.partitions)
+    }
+    return try recover(lock, catalog)
   }
 
   private func takeLock() throws(LogBrokerError) -> any StorageLock {
@@ -79,7 +95,7 @@ struct LogOpening {
       for index in 0..<2 {
         let file = try storage.open(Journal.path(index), .create)
         defer { file.close() }
-        try fill(file, from: 0, to: limits.journalBytes)
+        try file.fill(from: 0, to: limits.journalBytes)
         // Else the first commit to each of them would wait until all of that is written.
         try file.sync()
       }
@@ -89,23 +105,10 @@ struct LogOpening {
     var catalog = Catalog(partitions: partitions)
     _ = catalog.add(partitionCounts)
     catalog.adopt(topics)
+    catalog.journalBytes = [limits.journalBytes, limits.journalBytes]
     _ = try catalog.adopt(key)
     try write(catalog)
     return catalog
-  }
-
-  /// A journal is written once in full, so that a commit's sync has no allocation to make durable
-  /// with it.
-  ///
-  /// In small steps: the kernel keeps what is written at once as one piece of its cache, and writes
-  /// the whole of that wherever pages of it were stored to (`FileWindow`).
-  private func fill(_ file: any StorageFile, from: Int, to size: Int) throws(StorageFailure) {
-    let zeros = AlignedBuffer(capacity: min(LogLimits.windowBytesMin, size))
-    zeros.bytes.initializeMemory(as: UInt8.self, repeating: 0)
-    for offset in stride(from: from, to: size, by: zeros.bytes.count) {
-      let count = min(zeros.bytes.count, size - offset)
-      try file.write(at: offset, UnsafeRawBufferPointer(zeros.bytes.slice(0..<count)))
-    }
   }
 
   private func write(_ catalog: Catalog) throws(LogBrokerError) {
@@ -131,12 +134,22 @@ struct LogOpening {
     ) { log, reason in
       metrics.reportDamage(log, reason, logger)
     }
+    for short in image.journalDamage {
+      logger.error(
+        "a journal was cut: acknowledged records at its end may be lost",
+        ["file": .string(Journal.path(short.file)), "reason": .string(short.reason)])
+    }
     var files: [any LoopFile] = []
     var capacity: [Int] = []
     for index in 0..<2 {
       let (file, size) = try openJournal(index)
       files.append(file)
       capacity.append(size)
+    }
+    if catalog.journalBytes != capacity {
+      var catalog = catalog
+      catalog.journalBytes = capacity
+      try write(catalog)
     }
     if let last = image.journal.unsynced {
       // The crash, or a failed sync, may have come between this write and its sync.
@@ -236,8 +249,11 @@ struct LogOpening {
     try attempt { () throws(StorageFailure) in
       let file = try storage.openLoopFile(Journal.path(index), .write)
       let size = try file.size()
-      // The power went before all of a new file was on disk, or a larger size is wanted now.
-      if size < limits.journalBytes { try fill(file, from: size, to: limits.journalBytes) }
+      if size < limits.journalBytes {
+        // A larger size is wanted now.
+        try file.fill(from: size, to: limits.journalBytes)
+        try file.sync()
+      }
       return (file, max(size, limits.journalBytes))
     }
   }

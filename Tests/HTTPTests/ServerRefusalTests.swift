@@ -248,6 +248,41 @@ private func quick(_ change: (inout HTTPLimits) -> Void) -> HTTPLimits {
     }
   }
 
+  /// Its end comes in any turn of the loop, also between an answer and the next request.
+  @Test(arguments: 0..<12)
+  func aHalfClosedClientGetsTheAnswersToAllItSentBefore(turns: Int) throws {
+    try withServer { harness, server in
+      let client = try RawClient(harness, server.address)
+      client.send(String(repeating: get("/large?bytes=30000"), count: 60))
+      for _ in 0..<turns { harness.loop.runOnce() }
+      client.socket.shutdownWrite()
+      client.expectEnd()
+      #expect(client.statuses.count == 60)
+    }
+  }
+
+  @Test func aHalfClosedClientGetsWhatIsQueuedOfAStream() throws {
+    try withServer { harness, server in
+      let client = try RawClient(harness, server.address, receives: false)
+      client.send(get("/stream"))
+      #expect(harness.until { server.waiting.count == 1 })
+      let responder = server.waiting[0].responder
+      let piece = [UInt8](repeating: 0x79, count: 10_000)
+      var count = 0
+      while responder.queuedBytes < HTTPLimits.responseQueueBytesMax / 2 {
+        #expect(piece.withUnsafeBytes { responder.write($0) })
+        count += piece.count
+        harness.loop.runOnce()
+      }
+      client.socket.shutdownWrite()
+      #expect(harness.until { server.gone == [.closed] })
+      client.socket.startReceiving()
+      client.expectEnd()
+      #expect(client.received.count { $0 == 0x79 } >= count)
+      #expect(harness.until { server.server.connectionCount == 0 })
+    }
+  }
+
   @Test func connectionsAreCounted() throws {
     let limits = quick { $0.connectionsMax = 2 }
     try withServer(limits) { harness, server in

@@ -71,7 +71,7 @@ import Testing
   ) throws {
     let report = try LogInspector(storage: disk, dataDirectory: "simulated").inspect()
     #expect(report.problems.count > 0, "\(lost) is gone and nobody says so")
-    let losses = try LogRepair(storage: disk, dataDirectory: "simulated").run()
+    let losses = try LogRepair(storage: disk, dataDirectory: "simulated").run().losses
     #expect(
       losses.flatMap(\.offsets) == [UInt64(lost.lowerBound)..<UInt64(lost.upperBound)], "\(losses)")
     let bus = try open(disk, loop)

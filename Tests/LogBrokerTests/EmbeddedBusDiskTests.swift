@@ -298,4 +298,46 @@ import UringIO
       #expect(byTime.records.first.map { $0.offset <= offset && $0.appendTime == time } == true)
     }
   }
+
+  /// A pipe would keep whoever opens it waiting; a directory opens, and cannot be read.
+  @Test func whatIsNoFileIsNotThere() throws {
+    let directory = try TemporaryDirectory()
+    let storage = DiskStorage(root: directory.path)
+    #expect(mkdir("\(directory.path)/directory", 0o700) == 0)
+    #expect(mkfifo("\(directory.path)/pipe", 0o600) == 0)
+    #expect(symlink("loop", "\(directory.path)/loop") == 0)
+    for name in ["directory", "pipe", "loop", "nothing"] {
+      let failure = #expect(throws: StorageFailure.self) { try storage.open(name, .read) }
+      #expect(failure?.kind == .notFound, "\(name)")
+    }
+  }
+
+  @Test func whatStandsInASegmentsPlaceIsMovedAside() throws {
+    let directory = try TemporaryDirectory()
+    let target = TopicPartition(.turnsRequests, 3)
+    try LoopHarness.run { harness in
+      let bus = try open(directory, harness.loop)
+      for partition in [3, 4] {
+        let batch = PartitionBatch(
+          TopicPartition(.turnsRequests, partition), [BusFixtures.record(0)])
+        _ = try append(bus, harness, [batch])
+      }
+      close(bus, harness)
+    }
+    let zeros = String(repeating: "0", count: 20)
+    let path = "log/\(target.topic.stream)/\(target.topic.name)/3/\(zeros).log"
+    #expect(unlink("\(directory.path)/\(path)") == 0)
+    #expect(mkdir("\(directory.path)/\(path)", 0o700) == 0)
+    let storage = DiskStorage(root: directory.path)
+    let inspector = LogInspector(storage: storage, dataDirectory: directory.path)
+    #expect(try inspector.inspect().problems.count == 1)
+    let losses = try LogRepair(storage: storage, dataDirectory: directory.path).run().losses
+    #expect(losses.map(\.target) == [target] && losses.first?.movedTo.count == 1)
+    #expect(try inspector.inspect().problems == [])
+    try LoopHarness.run { harness in
+      let bus = try open(directory, harness.loop)
+      #expect(try append(bus, harness, [PartitionBatch(target, [BusFixtures.record(1)])]) == [1])
+      close(bus, harness)
+    }
+  }
 }

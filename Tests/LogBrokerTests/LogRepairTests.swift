@@ -1,6 +1,8 @@
 // Contract: verify names every damage with its place and nothing else; a repair moves damaged files
 // aside, keeps every batch that is whole, and says exactly which offsets are lost; afterwards the
-// log opens, is whole, skips what is lost and takes records; what is whole is not touched.
+// log opens, is whole, skips what is lost and takes records; what is whole is not touched. A log with a
+// damaged journal (but one that is only cut) is not opened before that, and gives no offset again
+// afterwards.
 
 import Base
 import Events
@@ -80,7 +82,7 @@ import Testing
     #expect(found.segments.map(\.records) == [10] && found.segments.map(\.batches) == [10])
     #expect(found.journalRecords == 2 && found.endOffset == 12 && found.gaps.isEmpty)
     let before = disk.paths.map { disk.content(of: $0) }
-    let losses = try LogRepair(storage: disk, dataDirectory: "simulated").run()
+    let losses = try LogRepair(storage: disk, dataDirectory: "simulated").run().losses
     #expect(losses.isEmpty)
     #expect(disk.paths.map { disk.content(of: $0) } == before)
   }
@@ -95,7 +97,7 @@ import Testing
       disk.setContent(bytes, of: Self.segment)
       let problems = try inspect(disk).problems
       #expect(problems.count == 1 && problems[0].contains("at byte \(at)"), "\(problems)")
-      let losses = try LogRepair(storage: disk, dataDirectory: "simulated").run()
+      let losses = try LogRepair(storage: disk, dataDirectory: "simulated").run().losses
       #expect(losses.map(\.target) == [Self.target])
       let lost = UInt64(offset)
       #expect(losses.first?.offsets == [lost..<lost + 1])
@@ -103,6 +105,24 @@ import Testing
       #expect(disk.content(of: moved) == bytes, "the damaged file is kept as it was")
       try expectServing(disk, lost: [lost], loop)
     }
+  }
+
+  @Test func everyDamagedFileIsKept() throws {
+    let loop = SimulatedLoop(seed: 1)
+    let disk = try sample(loop: loop)
+    var damaged: [[UInt8]] = []
+    for _ in 0..<2 {
+      for path in [Self.segment, "log/agent/agent.audit/0/00000000000000000000.log"] {
+        var bytes = disk.content(of: path)
+        bytes[bytes.count - 10] ^= UInt8(1 + damaged.count)
+        disk.setContent(bytes, of: path)
+        damaged.append(bytes)
+      }
+      let losses = try LogRepair(storage: disk, dataDirectory: "simulated").run().losses
+      #expect(losses.flatMap(\.movedTo).count == 2)
+    }
+    let kept = disk.paths.filter { $0.hasPrefix("log/damaged/") }.map { disk.content(of: $0) }
+    #expect(Set(kept) == Set(damaged))
   }
 
   @Test func aSegmentThatIsGoneOrCutIsAGap() throws {
@@ -116,7 +136,7 @@ import Testing
         disk.removeFile(Self.segment)
       }
       #expect(try inspect(disk).problems.isEmpty == false)
-      let losses = try LogRepair(storage: disk, dataDirectory: "simulated").run()
+      let losses = try LogRepair(storage: disk, dataDirectory: "simulated").run().losses
       let lost: Range<UInt64> = (isCut ? 4 : 0)..<10
       #expect(losses.first?.offsets == [lost])
       try expectServing(disk, lost: Array(lost), loop)
@@ -144,6 +164,55 @@ import Testing
       loop.forgetEverything()
       disk = disk.afterPowerLoss(loop: loop)
     }
+  }
+
+  enum JournalDamage: CaseIterable { case header, group, gone, cut }
+
+  /// Damages both journals: one holds the two newest commit groups, one nothing.
+  private func damage(_ disk: SimulatedDisk, _ damage: JournalDamage) {
+    for path in ["log/journal-0-a.wal", "log/journal-0-b.wal"] {
+      var bytes = disk.content(of: path)
+      switch damage {
+      case .header: bytes[9] ^= 4
+      case .group: bytes[LogLimits.blockBytes + 9] ^= 4
+      case .gone: return disk.removeFile(path)
+      case .cut: bytes.removeLast(bytes.count - 2 * LogLimits.blockBytes)
+      }
+      disk.setContent(bytes, of: path)
+    }
+  }
+
+  @Test(arguments: JournalDamage.allCases)
+  func aDamagedJournalIsReplaced(by kind: JournalDamage) throws {
+    let loop = SimulatedLoop(seed: 1)
+    let disk = try sample(loop: loop)
+    damage(disk, kind)
+    #expect(try inspect(disk).problems.isEmpty == false)
+    if kind != .cut {
+      let refusal = #expect(throws: LogBrokerError.self) { try open(disk, loop) }
+      #expect(refusal?.exitCode == 10)
+    }
+    let repaired = try LogRepair(storage: disk, dataDirectory: "simulated").run()
+    #expect(repaired.journals.isEmpty == false)
+    #expect(repaired.journals.allSatisfy { ($0.movedTo == nil) == (kind == .gone) })
+    #expect(try inspect(disk).problems == [])
+    let kept: [UInt64] =
+      switch kind {
+      case .header: Array(0..<12)
+      case .group: Array(0..<10) + [11]
+      case .gone: Array(0..<10)
+      case .cut: Array(0..<11)
+      }
+    let bus = try open(disk, loop)
+    for target in [Self.target, Self.other] {
+      #expect(offsets(bus, target, loop) == kept)
+      #expect(bus.endOffset(of: target) == kept.last! + 1 + LogRepair.offsetsSkipped)
+    }
+    append(bus, 12, loop)
+    #expect(bus.endOffset(of: Self.target) == kept.last! + 2 + LogRepair.offsetsSkipped)
+    // Nobody knows what a partition had of which nothing is left.
+    #expect(bus.endOffset(of: TopicPartition(.plans, 0)) == LogRepair.offsetsSkipped)
+    loop.forgetEverything()
   }
 
   @Test func aRunningNodesDirectoryIsNotRepaired() throws {

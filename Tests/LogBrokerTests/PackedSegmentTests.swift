@@ -191,7 +191,7 @@ import Testing
     let report = try LogInspector(storage: disk, dataDirectory: "simulated").inspect()
     #expect(report.problems.contains { $0.contains(path) })
     // What the other segments have is kept.
-    let losses = try LogRepair(storage: disk, dataDirectory: "simulated").run()
+    let losses = try LogRepair(storage: disk, dataDirectory: "simulated").run().losses
     #expect(losses.count == 1 && losses.first?.offsets.first?.lowerBound == 0)
     let log = try OfflineLog(storage: disk, dataDirectory: "simulated")
     let last = try log.poll(

@@ -1,5 +1,6 @@
 // Contract: files of deleted segments are used again by the next process too; one that, after a
-// power loss, still has its name as a segment is left alone.
+// power loss, still has its name as a segment is left alone. On a full disk they go before anything is
+// refused.
 
 import Base
 import Events
@@ -80,5 +81,49 @@ import Testing
     #expect(recycled == ["log/recycled/0.log"])
     #expect(try numbers(bus, from: 60) == Array(60..<110))
     #expect(segments.count > 2)
+  }
+
+  /// Appends records of `bytes` one by one; returns how many were taken.
+  private func taken(_ bus: EmbeddedBus, _ numbers: Range<Int>, bytes: Int) -> Int {
+    var taken = 0
+    for number in numbers {
+      bus.append([PartitionBatch(target, [BusFixtures.record(number, bytes: bytes)])]) {
+        if case .success = $0 { taken += 1 }
+      }
+      loop.settle()
+    }
+    return taken
+  }
+
+  @Test func theyMakeRoomOnAFullDisk() throws {
+    try makeLog()
+    let bus = try open()
+    disk.capacity = disk.usedBytes
+    #expect(taken(bus, 80..<140, bytes: 500) == 60)
+    #expect(recycled.isEmpty)
+    #expect(try numbers(bus, from: 60) == Array(60..<140))
+  }
+
+  @Test func aFullDiskWithoutThemRefuses() throws {
+    try makeLog()
+    for path in recycled { disk.removeFile(path) }
+    let bus = try open()
+    disk.capacity = disk.usedBytes
+    #expect(taken(bus, 80..<140, bytes: 500) < 60)
+    #expect(bus.isDiskFull)
+  }
+
+  @Test func theyMakeRoomForAStart() throws {
+    try makeLog()
+    disk.capacity = disk.usedBytes
+    var options = EmbeddedBusOptions(
+      storage: disk, loop: loop, logger: BusFixtures.logger(), dataDirectory: "simulated")
+    options.limits = BusWorkload.limits
+    // The catalog has to be written anew.
+    options.topics[.plans] = TopicSettings()
+    options.topics[.plans]?.retentionBytes = 1 << 20
+    let bus = try EmbeddedBus.open(options)
+    #expect(recycled.isEmpty)
+    #expect(try numbers(bus, from: 60) == Array(60..<80))
   }
 }

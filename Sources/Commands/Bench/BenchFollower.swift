@@ -10,6 +10,8 @@ final class BenchFollower {
   private let stored: EventLines?
   private var positions: [UInt64] = []
   private var isPolling: [Bool] = []
+  /// There was more while a poll was under way, which may have been answered before.
+  private var hasGrown: [Bool] = []
   private var watches: [any Cancellable] = []
   private(set) var failure: BusError?
 
@@ -28,6 +30,7 @@ final class BenchFollower {
     self.stored = stored
     let count = bus.partitionCount(of: .bench)
     isPolling = [Bool](repeating: false, count: count)
+    hasGrown = isPolling
     for partition in 0..<count {
       positions.append(bus.endOffset(of: TopicPartition(.bench, partition)))
       if let offset = bus.storedOffset(
@@ -54,7 +57,9 @@ final class BenchFollower {
   }
 
   private func poll(_ partition: Int) {
-    guard !isPolling[partition], failure == nil else { return }
+    guard failure == nil else { return }
+    hasGrown[partition] = isPolling[partition]
+    if isPolling[partition] { return }
     isPolling[partition] = true
     let request = PollRequest(
       TopicPartition(.bench, partition), from: .offset(positions[partition]), countMax: 10_000,
@@ -72,7 +77,10 @@ final class BenchFollower {
     case .failure(let error):
       failure = error
     case .success(let result):
-      guard let first = result.records.first else { return }
+      guard let first = result.records.first else {
+        if hasGrown[partition] { poll(partition) }
+        return
+      }
       seen?.write { line in
         line.member("partition", partition)
         line.member("offset", first.offset)

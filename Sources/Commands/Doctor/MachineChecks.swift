@@ -39,12 +39,16 @@ enum MachineChecks {
         "io_uring", .warn, "\(fallback.reason); a node uses epoll in its place",
         remedy: fallback.remedy)
     } catch {
-      guard choice == .uring else {
+      switch choice {
+      case .epoll:
         return HealthCheck("io_uring", .ok, "\(error.reason); node.io chooses epoll")
+      // What epoll would lack as well.
+      case .auto: return HealthCheck("io_uring", .fail, error.reason, remedy: error.remedy)
+      case .uring:
+        return HealthCheck(
+          "io_uring", .fail, "\(error.reason), and node.io insists on it",
+          remedy: "\(error.remedy), or set node.io to auto")
       }
-      return HealthCheck(
-        "io_uring", .fail, "\(error.reason), and node.io insists on it",
-        remedy: "\(error.remedy), or set node.io to auto")
     }
   }
 

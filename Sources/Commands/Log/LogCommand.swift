@@ -88,6 +88,9 @@ struct LogCommand: Command {
   // MARK: Output
 
   private func showProblems(_ report: LogReport, _ output: OutputWriter) {
+    for problem in report.journalProblems {
+      output.line(isJSON ? JSON.object(["problem": .string(problem)]).text : problem)
+    }
     for partition in report.partitions {
       for problem in partition.problems {
         guard isJSON else {
@@ -159,8 +162,9 @@ struct LogCommand: Command {
     table.write(to: output)
   }
 
-  private func show(_ losses: [LogRepair.Loss], _ output: OutputWriter) {
-    for loss in losses {
+  private func show(_ outcome: LogRepair.Outcome, _ output: OutputWriter) {
+    for journal in outcome.journals { show(journal.problem, journal.movedTo, output) }
+    for loss in outcome.losses {
       guard !isJSON else {
         var line = Self.place(loss.target)
         line["lost"] = .array(loss.offsets.map(Self.json))
@@ -174,7 +178,23 @@ struct LogCommand: Command {
         "\(Self.name(loss.target)): lost offsets \(lost)"
           + loss.movedTo.map { "; the damaged file is \($0)" }.joined())
     }
-    if losses.isEmpty, !isJSON { output.line("nothing is damaged") }
+    if outcome.losses.isEmpty, outcome.journals.isEmpty, !isJSON {
+      output.line("nothing is damaged")
+    }
+  }
+
+  /// What a journal lost, beyond what gaps tell, is not known.
+  private func show(_ problem: String, _ movedTo: String?, _ output: OutputWriter) {
+    guard !isJSON else {
+      return output.line(
+        JSON.object([
+          "problem": .string(problem), "moved_to": .array(movedTo.map { [.string($0)] } ?? []),
+          "offsets_skipped": .int(Int64(LogRepair.offsetsSkipped)),
+        ]).text)
+    }
+    output.line(
+      "\(problem)\(movedTo.map { "; it is \($0) now" } ?? ""): the newest records of any partition "
+        + "may be lost; each goes on \(LogRepair.offsetsSkipped) offsets higher")
   }
 
   private static func name(_ target: TopicPartition) -> String {

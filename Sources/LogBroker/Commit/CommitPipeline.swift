@@ -45,6 +45,8 @@ final class CommitPipeline {
   private struct Stall {
     var failure: StorageFailure
     var isRetrying = false
+    /// Appends are refused, and it was said why.
+    var isReported = false
     var needsCheckpoint = false
     var logs: [PartitionLog] = []
     var timer: (any Cancellable)?
@@ -79,7 +81,11 @@ final class CommitPipeline {
     connectPacking()
     flusher.onRoll = { [weak self] in self?.isRetentionDue = true }
     retention = RetentionTask(options, table: table, clock: ClockGuard(opened.clock)) {
-      [weak self] offset, log in self?.cut(log, to: offset) { _ in }
+      [weak self] offset, log in
+      self?.cut(log, to: offset) {
+        // It is asked for again, then.
+        if case .failure = $0 { log.askedCut = 0 }
+      }
     }
     flusher.stamp = { [weak self] in self?.retention?.stamp ?? 0 }
     loop.beforeSleep { [weak self] in self?.commitPending() }
@@ -538,22 +544,41 @@ extension CommitPipeline {
   }
 
   private func stall(_ failure: StorageFailure, log: PartitionLog?, ofCheckpoint: Bool) {
-    if stall == nil {
-      logger.error(
-        failure.kind == .diskFull
-          ? "disk full: no records are taken until there is room"
-          : "no descriptor left: no records are taken until there is one",
-        ["reason": .string(failure.description)])
-    }
     var stall = stall ?? Stall(failure: failure)
     stall.failure = failure
     stall.isRetrying = false
     stall.needsCheckpoint = stall.needsCheckpoint || ofCheckpoint
     if let log, !stall.logs.contains(where: { $0 === log }) { stall.logs.append(log) }
     stall.timer?.cancel()
-    stall.timer = loop.schedule(after: Self.retryInterval) { [weak self] in self?.retryStalled() }
     self.stall = stall
+    if failure.kind == .diskFull, files.hasRecycled || spares.isUnderWay { return makeRoom() }
+    self.stall!.timer = loop.schedule(after: Self.retryInterval) { [weak self] in
+      self?.retryStalled()
+    }
+    report(failure)
     failPending()
+  }
+
+  private func report(_ failure: StorageFailure) {
+    guard stall?.isReported == false else { return }
+    stall?.isReported = true
+    logger.error(
+      failure.kind == .diskFull
+        ? "disk full: no records are taken until there is room"
+        : "no descriptor left: no records are taken until there is one",
+      ["reason": .string(failure.description)])
+  }
+
+  /// Gives up the files that are only kept for new segments. What waits goes on, or is refused when
+  /// that was not enough.
+  private func makeRoom() {
+    logger.warning("the disk is full: files that were kept for new segments are deleted")
+    stall?.isRetrying = true
+    spares.end()
+    files.dropRecycled { [weak self] in
+      self?.stall?.isRetrying = false
+      self?.retryStalled()
+    }
   }
 
   private func failPending() {
@@ -581,8 +606,8 @@ extension CommitPipeline {
 
   private func resume() {
     stall?.timer?.cancel()
+    if stall?.isReported == true { logger.info("records are taken again") }
     stall = nil
-    logger.info("records are taken again")
     // This may be the end of the loop's turn: without another one appends would wait for an event.
     loop.enqueue { [weak self] in self?.commitPending() }
   }

@@ -14,20 +14,32 @@ struct JournalRecovery {
     var unsynced: (file: Int, range: Range<Int>)?
     var groups = 0
     var tornTails = 0
+    /// What is wrong with the files, where that is no reason to stop.
+    var damage: [Damage] = []
 
     mutating func note(_ generation: UInt64) {
       state.newestGeneration = max(state.newestGeneration, generation)
     }
   }
 
+  /// Something in a journal file is not what was written.
+  struct Damage: Hashable {
+    var file: Int
+    var reason: String
+  }
+
   private struct Candidate {
     var file: Int
     var header: JournalHeader
+    /// Where its first group begins.
+    var start = LogLimits.blockBytes
   }
 
   let files: [UnsafeRawBufferPointer]
   /// Generations up to this are in the segments.
   let released: UInt64
+  /// What is whole behind what is damaged counts, too.
+  var isSalvaging = false
 
   /// Hands every frame that counts to `apply`: its header, its body, and whether that is whole.
   func run(
@@ -41,9 +53,9 @@ struct JournalRecovery {
       // An attempt to begin this file that came to nothing; its group went elsewhere.
       if !isFirst, candidate.header.firstGroup < outcome.state.nextGroup { continue }
       if !isFirst, candidate.header.firstGroup > outcome.state.nextGroup {
-        throw damaged(candidates[index - 1].file, "commit groups are missing at its end")
+        try note(candidates[index - 1].file, "commit groups are missing at its end", &outcome)
       }
-      var scan = JournalScan(files[candidate.file], candidate.header)
+      var scan = JournalScan(files[candidate.file], candidate.header, at: candidate.start)
       try replay(&scan, file: candidate.file, &outcome, apply)
     }
     return outcome
@@ -61,7 +73,9 @@ struct JournalRecovery {
         outcome.note(header.generation)
         if header.generation > released { found.append(Candidate(file: file, header: header)) }
       case .none:
-        try checkTornFirstWrite(file, bytes, &outcome)
+        if isTornFirstWrite(bytes, &outcome) { continue }
+        try note(file, "its header is not what was written", &outcome)
+        if let candidate = headless(file, bytes) { found.append(candidate) }
       }
     }
     found.sort { $0.header.generation < $1.header.generation }
@@ -71,10 +85,11 @@ struct JournalRecovery {
   /// A file without a header: never used, or its first write was cut off, perhaps more than once.
   /// With frames of two groups of one generation in it the first of them had been durable, and the
   /// header has been damaged since.
-  private func checkTornFirstWrite(
-    _ file: Int, _ bytes: UnsafeRawBufferPointer, _ outcome: inout Outcome
-  ) throws(LogBrokerError) {
+  private func isTornFirstWrite(
+    _ bytes: UnsafeRawBufferPointer, _ outcome: inout Outcome
+  ) -> Bool {
     var groups: [UInt64: UInt64] = [:]
+    var isTorn = true
     for header in JournalScan.frames(in: bytes, from: LogLimits.blockBytes)
     where header.generation > released {
       outcome.note(header.generation)
@@ -83,10 +98,28 @@ struct JournalRecovery {
       if groups.updateValue(header.group, forKey: header.generation) ?? header.group
         != header.group
       {
-        throw damaged(file, "its header is not what was written")
+        isTorn = false
       }
     }
-    if !groups.isEmpty { outcome.tornTails += 1 }
+    if isTorn, !groups.isEmpty { outcome.tornTails += 1 }
+    return isTorn
+  }
+
+  /// Where reading begins in a file whose header is damaged: with the first group of its newest
+  /// generation that is there.
+  private func headless(_ file: Int, _ bytes: UnsafeRawBufferPointer) -> Candidate? {
+    var first: Candidate?
+    for start in stride(from: LogLimits.blockBytes, to: bytes.count, by: LogLimits.blockBytes) {
+      guard let frame = FrameHeader(bytes.slice(start..<bytes.count)), frame.index == 0,
+        frame.generation > max(released, first?.header.generation ?? 0)
+      else { continue }
+      first = Candidate(
+        file: file,
+        header: JournalHeader(
+          generation: frame.generation, firstGroup: frame.group, previous: frame.previous),
+        start: start)
+    }
+    return first
   }
 
   private func replay(
@@ -104,9 +137,13 @@ struct JournalRecovery {
         frames = damaged
         scan.skip(frames, end: end)
       case .bodiesDamaged, .broken, .nothing:
-        if scan.hasLaterGroup { throw damaged(file, "a commit group at byte \(start) is broken") }
-        if scan.hasRestOfGroup { outcome.tornTails += 1 }
-        return
+        guard scan.hasLaterGroup else {
+          if scan.hasRestOfGroup { outcome.tornTails += 1 }
+          return
+        }
+        try note(file, "a commit group at byte \(start) is broken", &outcome)
+        guard scan.skipBroken() else { return }
+        continue
       }
       for frame in frames {
         try apply(frame.header, scan.bytes.slice(frame.body), frame.isWhole)
@@ -125,7 +162,10 @@ struct JournalRecovery {
     }
   }
 
-  private func damaged(_ file: Int, _ reason: String) -> LogBrokerError {
-    .damaged(file: Journal.path(file), reason: reason)
+  private func note(
+    _ file: Int, _ reason: String, _ outcome: inout Outcome
+  ) throws(LogBrokerError) {
+    guard isSalvaging else { throw .damaged(file: Journal.path(file), reason: reason) }
+    outcome.damage.append(Damage(file: file, reason: reason))
   }
 }

@@ -24,13 +24,14 @@ struct JournalScan {
 
   let bytes: UnsafeRawBufferPointer
   let generation: UInt64
-  private(set) var position = LogLimits.blockBytes
+  private(set) var position: Int
   private(set) var nextGroup: UInt64
   /// Header checksum of the last frame.
   private(set) var previous: UInt32
 
-  init(_ bytes: UnsafeRawBufferPointer, _ header: JournalHeader) {
+  init(_ bytes: UnsafeRawBufferPointer, _ header: JournalHeader, at position: Int) {
     self.bytes = bytes
+    self.position = position
     generation = header.generation
     nextGroup = header.firstGroup
     previous = header.previous
@@ -64,6 +65,23 @@ struct JournalScan {
     position = end
     nextGroup += 1
     previous = frames[frames.count - 1].header.checksum
+  }
+
+  /// Goes on with the next group that begins behind the one expected here; false when there is none.
+  mutating func skipBroken() -> Bool {
+    var start = position + LogLimits.blockBytes
+    while start < bytes.count {
+      if let header = FrameHeader(bytes.slice(start..<bytes.count)), header.index == 0,
+        header.generation == generation, header.group > nextGroup
+      {
+        position = start
+        nextGroup = header.group
+        previous = header.previous
+        return true
+      }
+      start += LogLimits.blockBytes
+    }
+    return false
   }
 
   /// Whether any block behind the current one begins with a group of this generation that was

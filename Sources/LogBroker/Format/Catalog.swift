@@ -23,6 +23,8 @@ struct Catalog: Hashable {
   var entries: [Entry]
   /// Of the key that batches are enciphered with, from some time on; nil for none.
   var keyID: UInt32?
+  /// What the journal files have at least, durably; empty in a catalog of an earlier release.
+  var journalBytes: [Int] = []
 
   /// The catalog of a new data directory.
   init(partitions: Int) {
@@ -87,6 +89,7 @@ struct Catalog: Hashable {
     else { throw damaged("a field is missing") }
     partitions = Int(count)
     keyID = json["key"]?.int.flatMap { UInt32(exactly: $0) }
+    journalBytes = (json["journal_bytes"]?.array ?? []).compactMap { $0.int.map { Int($0) } }
     entries = []
     for topic in topics {
       guard let number = topic["number"]?.int, let number = UInt16(exactly: number),
@@ -112,6 +115,9 @@ struct Catalog: Hashable {
       "partitions": .int(Int64(partitions)), "topics": .array(topics),
     ]
     if let keyID { members["key"] = .int(Int64(keyID)) }
+    if !journalBytes.isEmpty {
+      members["journal_bytes"] = .array(journalBytes.map { .int(Int64($0)) })
+    }
     return SealedJSON.encode(members, version: Self.version)
   }
 }

@@ -29,6 +29,7 @@ package struct LogInspector {
     var report = LogReport()
     report.journalGroups = image.journal.groups
     report.tornTails = image.journal.tornTails
+    report.journalProblems = image.journalDamage.map { "\(Journal.path($0.file)): \($0.reason)" }
     for log in image.table.all {
       report.partitions.append(partition(try examine(log)))
     }
@@ -40,7 +41,7 @@ package struct LogInspector {
       throw .failed("there is no log in \(dataDirectory)")
     }
     catalog.addMissing()
-    let journals = try LogImage.readJournals(storage)
+    let journals = try LogImage.readJournals(storage, isSalvaging: true)
     return try LogImage.read(
       storage, catalog, try LogImage.checkpoint(storage), journals: journals, key: key,
       windowBytes: LogLimits().directWindowBytes, isSyncing: false,

@@ -5,6 +5,9 @@ import Iggy
 /// Makes a damaged log serve again: files that are damaged are moved aside whole (`log/damaged/`),
 /// every batch in them that is whole is kept, and what is lost becomes a known gap. Takes the data
 /// directory's lock; the journal is emptied into the segments.
+///
+/// What a damaged journal has lost nobody knows: of any partition, records since the last
+/// checkpoint. So every partition goes on `offsetsSkipped` offsets higher: none is given out twice.
 package struct LogRepair {
   /// What became of a partition.
   package struct Loss: Sendable {
@@ -32,29 +35,41 @@ package struct LogRepair {
     self.acceptsClock = acceptsClock
   }
 
+  /// What a repair did.
+  package struct Outcome: Sendable {
+    /// What of partitions is known to be lost.
+    package var losses: [Loss] = []
+    /// Damaged journals: what was wrong with them, and where they are now.
+    package var journals: [(problem: String, movedTo: String?)] = []
+  }
+
   static let directory = "log/damaged"
+
+  /// More than the disk takes between two checkpoints.
+  package static let offsetsSkipped: UInt64 = 1 << 30
 
   /// Returns what was lost; nothing when nothing was damaged, and then nothing was changed but the
   /// clock that was accepted.
-  package func run() throws(LogBrokerError) -> [Loss] {
+  package func run() throws(LogBrokerError) -> Outcome {
     let lock = try takeLock()
     defer { lock.release() }
     let inspector = LogInspector(storage: storage, dataDirectory: dataDirectory, key: key)
     let image = try inspector.image()
+    if !image.journalDamage.isEmpty { skipOffsets(image.table) }
     var findings: [LogInspector.Finding] = []
     for log in image.table.all { findings.append(try inspector.examine(log)) }
     var saved = try LogImage.checkpoint(storage)
     if acceptsClock { saved.clock = nil }
-    guard findings.contains(where: \.isDamaged) else {
+    guard findings.contains(where: \.isDamaged) || !image.journalDamage.isEmpty else {
       if acceptsClock { try attempt(saved) }
-      return []
+      return Outcome()
     }
-    var losses: [Loss] = []
+    var outcome = Outcome()
     var checkpoint = Checkpoint()
     for finding in findings {
       let (partition, loss) = try settle(finding, inspector)
       checkpoint.partitions.append(partition)
-      if let loss { losses.append(loss) }
+      if let loss { outcome.losses.append(loss) }
     }
     checkpoint.clock = saved.clock
     checkpoint.released = image.journal.state.newestGeneration
@@ -62,7 +77,61 @@ package struct LogRepair {
       .init(topic: key.topic, partition: key.partition, group: key.group, offset: offset)
     }
     try attempt(checkpoint)
-    return losses
+    outcome.journals = try replaceJournals(image.journalDamage)
+    return outcome
+  }
+
+  private func skipOffsets(_ table: PartitionTable) {
+    for topic in Topic.everyCase {
+      for partition in 0..<table.count(of: topic) {
+        let log = table.log(TopicPartition(topic, partition))
+        log.leaveGap(upTo: log.endOffset + Self.offsetsSkipped, isKnown: true)
+      }
+    }
+  }
+
+  /// Moves damaged journals aside, of which the checkpoint needs nothing any more.
+  private func replaceJournals(
+    _ damage: [JournalRecovery.Damage]
+  ) throws(LogBrokerError) -> [(problem: String, movedTo: String?)] {
+    let sizes = try LogImage.catalog(storage)?.journalBytes ?? []
+    var replaced: [(problem: String, movedTo: String?)] = []
+    for file in Set(damage.map(\.file)).sorted() {
+      let size = file < sizes.count ? sizes[file] : LogLimits().journalBytes
+      let movedTo: String?
+      do throws(StorageFailure) {
+        movedTo = try setAside(Journal.path(file), in: Self.directory)
+        let fresh = try storage.open(Journal.path(file), .create)
+        defer { fresh.close() }
+        try fresh.fill(from: 0, to: size)
+        try fresh.sync()
+        try storage.syncDirectory("log")
+      } catch { throw failure(error) }
+      let reasons = damage.filter { $0.file == file }.map(\.reason)
+      replaced.append(("\(Journal.path(file)): \(reasons.joined(separator: "; "))", movedTo))
+    }
+    return replaced
+  }
+
+  /// Moves what stands at `path`, file or not, into a directory, beside what an earlier repair has
+  /// moved there; returns its new name, nil when there was nothing.
+  private func setAside(
+    _ path: String, in directory: String
+  ) throws(StorageFailure) -> String? {
+    try storage.makeDirectory(directory)
+    let name = "\(directory)/\(path.split(separator: "/").last!)"
+    var target = name
+    var number = 0
+    while try storage.identity(of: target) != nil {
+      number += 1
+      target = "\(name).\(number)"
+    }
+    do throws(StorageFailure) { try storage.rename(path, to: target) } catch {
+      if error.kind == .notFound { return nil }
+      throw error
+    }
+    try storage.syncDirectory(directory)
+    return target
   }
 
   private func takeLock() throws(LogBrokerError) -> any StorageLock {
@@ -158,7 +227,8 @@ package struct LogRepair {
     _ segment: Segment, _ frames: [SegmentCheck.Frame], _ memory: AlignedBuffer,
     _ kept: inout Kept
   ) throws(StorageFailure) -> [String] {
-    let directory = "\(Self.directory)/\(segment.path.dropFirst(4).prefix { $0 != "." })"
+    let parent = segment.path.split(separator: "/").dropLast().joined(separator: "/")
+    let directory = Self.directory + parent.dropFirst("log".count)
     let fresh = segment.path + ".repair"
     if !frames.isEmpty {
       let file = try storage.open(fresh, .create)
@@ -171,21 +241,13 @@ package struct LogRepair {
       try file.sync()
       kept.add(segment, frames, size: size)
     }
-    var moved: [String] = []
-    if memory.bytes.count > 0 {
-      try storage.makeDirectory(directory)
-      let target = "\(directory)/\(segment.path.split(separator: "/").last!)"
-      try storage.rename(segment.path, to: target)
-      try storage.syncDirectory(directory)
-      moved = [target]
-    }
+    let moved = try setAside(segment.path, in: directory)
     if let first = frames.first {
-      let parent = segment.path.split(separator: "/").dropLast().joined(separator: "/")
       let path = "\(parent)/\(Segment.fileName(base: first.base))"
       try storage.rename(fresh, to: path)
       try storage.syncDirectory(parent)
     }
-    return moved
+    return moved.map { [$0] } ?? []
   }
 
   /// What is in the journal only gets a segment of its own.
@@ -194,7 +256,9 @@ package struct LogRepair {
     guard let first = chunks.first?.frames.first else { return }
     try storage.makeDirectory(log.directory)
     let segment = Segment(base: first.base, directory: log.directory, size: 0)
-    let file = try storage.open(segment.path, .create)
+    // Beside the file of this name, which may hold these very records.
+    let fresh = segment.path + ".repair"
+    let file = try storage.open(fresh, .create)
     defer { file.close() }
     var frames: [SegmentCheck.Frame] = []
     var size = 0
@@ -210,6 +274,7 @@ package struct LogRepair {
       size += chunk.used
     }
     try file.sync()
+    try storage.rename(fresh, to: segment.path)
     for directory in ["log", "log/\(log.target.topic.stream)", "log/\(log.target.topic.path)"] {
       try storage.syncDirectory(directory)
     }

@@ -32,6 +32,8 @@ package struct LogReport: Sendable {
   /// Commit groups in the journals that no checkpoint has.
   package var journalGroups = 0
   package var tornTails = 0
+  /// What is wrong with the journals, each with its file.
+  package var journalProblems: [String] = []
 
-  package var problems: [String] { partitions.flatMap(\.problems) }
+  package var problems: [String] { journalProblems + partitions.flatMap(\.problems) }
 }

@@ -250,6 +250,27 @@ final class SegmentFiles {
     }
   }
 
+  /// Whether there are files that nothing is in.
+  var hasRecycled: Bool { !recycled.isEmpty }
+
+  /// Deletes the files that are kept for new segments: their room is needed.
+  func dropRecycled(_ completion: @escaping () -> Void) {
+    guard let slot = recycled.popLast() else { return completion() }
+    storage.remove(Self.recycledPath(slot)) { [self] _ in dropRecycled(completion) }
+  }
+
+  /// The same for a log that is not open. Files go, or names of files that are segments as well.
+  /// Returns whether there were any.
+  static func dropRecycled(of storage: any Storage, slots: Int) -> Bool {
+    let names = (0..<slots).map(recycledPath) + [SparePreparation.path]
+    var hasDropped = false
+    for path in names {
+      guard (try? storage.identity(of: path)) != nil else { continue }
+      if (try? storage.remove(path)) != nil { hasDropped = true }
+    }
+    return hasDropped
+  }
+
   private var freeSlot: Int? {
     (0..<recycledMax).first { !recycled.contains($0) && !filling.contains($0) }
   }

@@ -12,6 +12,8 @@ final class SparePreparation {
   /// The disk has a piece: the log is not closed before it has ended, so that it cannot come over
   /// what a later process writes.
   private(set) var isBusy = false
+  /// There is a file that is not ready yet.
+  var isUnderWay: Bool { file != nil && !isOver }
   /// Something failed, or the log closes: segments get new files, as without a spare.
   private var isOver = false
   private var zeros: AlignedBuffer?
@@ -22,7 +24,7 @@ final class SparePreparation {
   /// A spare of more would take too much of the disk for what it brings.
   private static let segmentBytesMax = 256 << 20
   /// It has this name until it is ready. One that a crash left is begun anew.
-  private static let path = SegmentFiles.recycledDirectory + "/spare.tmp"
+  static let path = SegmentFiles.recycledDirectory + "/spare.tmp"
 
   init(storage: any LoopStorage, files: SegmentFiles) {
     self.storage = storage

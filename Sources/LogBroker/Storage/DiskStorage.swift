@@ -91,6 +91,7 @@ package final class DiskStorage: Storage, Sendable {
   func absolute(_ path: String) -> String { path.isEmpty ? root : "\(root)/\(path)" }
 
   func openDescriptor(_ path: String, _ access: StorageAccess) throws(StorageFailure) -> Int32 {
+    if access != .create { try checkIsFile(path) }
     let descriptor = Glibc.open(absolute(path), access.flags | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw StorageFailure(errno, "open", path) }
     return descriptor
@@ -98,6 +99,19 @@ package final class DiskStorage: Storage, Sendable {
 }
 
 extension DiskStorage {
+  /// Where a directory, a pipe or a link to nowhere stands, the file is gone; opening a pipe would
+  /// wait for ever.
+  private func checkIsFile(_ path: String) throws(StorageFailure) {
+    var status = stat()
+    if stat(absolute(path), &status) == 0 {
+      if status.st_mode & S_IFMT == S_IFREG { return }
+    } else if errno != ELOOP {
+      // Opening it tells.
+      return
+    }
+    throw StorageFailure(.notFound, "open \(path): it is no file")
+  }
+
   /// The same for writes past the page cache, where the file system can.
   func openDirectDescriptor(
     _ path: String, _ access: StorageAccess

@@ -201,3 +201,19 @@ extension Storage {
     try syncDirectory(directory)
   }
 }
+
+extension StorageFile {
+  /// Writes zeros. A journal is written once in full, so that a commit's sync has no allocation to
+  /// make durable with it.
+  ///
+  /// In small steps: the kernel keeps what is written at once as one piece of its cache, and writes
+  /// the whole of that wherever pages of it were stored to (`FileWindow`).
+  func fill(from: Int, to size: Int) throws(StorageFailure) {
+    let zeros = AlignedBuffer(capacity: min(LogLimits.windowBytesMin, size))
+    zeros.bytes.initializeMemory(as: UInt8.self, repeating: 0)
+    for offset in stride(from: from, to: size, by: zeros.bytes.count) {
+      let count = min(zeros.bytes.count, size - offset)
+      try write(at: offset, UnsafeRawBufferPointer(rebasing: zeros.bytes[0..<count]))
+    }
+  }
+}

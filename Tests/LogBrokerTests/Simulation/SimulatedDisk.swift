@@ -107,6 +107,19 @@ final class SimulatedDisk: LoopStorage {
   var windowsOpen: Int { names.values.reduce(0) { $0 + $1.windows } }
   /// While set, nothing can grow.
   var isFull = false
+  /// Bytes that all files together may have.
+  var capacity = Int.max
+  /// Bytes that they have.
+  var usedBytes: Int {
+    var seen: Set<ObjectIdentifier> = []
+    return names.values.reduce(0) {
+      seen.insert(ObjectIdentifier($1)).inserted ? $0 + $1.content.count : $0
+    }
+  }
+  private var roomLeft: Int {
+    if isFull { return 0 }
+    return capacity == .max ? .max / 2 : max(0, capacity - usedBytes)
+  }
   /// While set, room beyond is refused, and up to here is kept.
   var roomRefused: Int?
   /// Files that cannot be made.
@@ -276,7 +289,7 @@ final class SimulatedDisk: LoopStorage {
     _ = try enter("open \(path)", isWrite: access == .create, isSync: false)
     if case .create = access {
       if refused(path) { throw StorageFailure(.denied, "open \(path)") }
-      if names[path] == nil, isFull { throw StorageFailure(.diskFull, "open \(path)") }
+      if names[path] == nil, roomLeft == 0 { throw StorageFailure(.diskFull, "open \(path)") }
       guard directories.contains(Self.directory(of: path)) else {
         throw StorageFailure(.notFound, "open \(path): no directory")
       }
@@ -472,8 +485,7 @@ final class SimulatedDisk: LoopStorage {
     let outcome = try enter("write \(path)", isWrite: true, isSync: false)
     var count = bytes.count
     if outcome == .shortWrite { count = Int(random.next(below: UInt64(max(1, bytes.count)))) }
-    let room = isFull ? max(0, inode.content.count - offset) : count
-    let written = min(count, room)
+    let written = min(count, max(0, inode.content.count + roomLeft - offset))
     if inode.content.count < offset + written { inode.setSize(offset + written) }
     inode.content.withUnsafeMutableBytes { content in
       if written > 0 {
@@ -546,7 +558,7 @@ final class SimulatedDisk: LoopStorage {
 
   fileprivate func allocate(_ inode: Inode, _ path: String, _ size: Int) throws(StorageFailure) {
     _ = try enter("allocate \(path)", isWrite: true, isSync: false)
-    if isFull, size > inode.content.count { throw StorageFailure(.diskFull, "allocate \(path)") }
+    if size > inode.content.count + roomLeft { throw StorageFailure(.diskFull, "allocate \(path)") }
     if let most = roomRefused, size > most {
       inode.setSize(max(most, inode.content.count))
       throw StorageFailure(.diskFull, "allocate \(path)")
