@@ -146,11 +146,7 @@ struct LogOpening {
       files.append(file)
       capacity.append(size)
     }
-    if catalog.journalBytes != capacity {
-      var catalog = catalog
-      catalog.journalBytes = capacity
-      try write(catalog)
-    }
+    try note(files, capacity, in: catalog)
     if let last = image.journal.unsynced {
       // The crash, or a failed sync, may have come between this write and its sync.
       let bytes = image.journalBytes[last.file].bytes.slice(last.range)
@@ -255,6 +251,23 @@ struct LogOpening {
         try file.sync()
       }
       return (file, max(size, limits.journalBytes))
+    }
+  }
+
+  /// Says in the catalog how long the journals are, so that it is seen when one was cut.
+  private func note(
+    _ files: [any LoopFile], _ sizes: [Int], in catalog: Catalog
+  ) throws(LogBrokerError) {
+    guard catalog.journalBytes != sizes else { return }
+    // They may have grown in a process that was killed: a power loss must not make them shorter
+    // than the catalog says.
+    try attempt { () throws(StorageFailure) in for file in files { try file.sync() } }
+    var catalog = catalog
+    catalog.journalBytes = sizes
+    do throws(LogBrokerError) {
+      try write(catalog)
+    } catch .diskFull {
+      // The next start comes to it; until then less of a cut is seen.
     }
   }
 

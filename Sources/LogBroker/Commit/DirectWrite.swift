@@ -192,7 +192,11 @@ final class DirectCommits {
   private func announce(_ segment: Segment, _ log: PartitionLog) {
     record(segment, log)
     flusher.directories.sync { [self] result in
-      if case .failure(let failure) = result { return failed(failure) }
+      if case .failure(let failure) = result {
+        failed(failure)
+        // It is no longer tried, where the log goes on.
+        return giveUp(log)
+      }
       segment.isNamed = true
       settle(log)
     }

@@ -27,7 +27,7 @@ final class DirectorySyncs {
     unsynced = []
     isRunning = true
     let sweep = Sweep(taken.sorted()) { [storage] directory, done in
-      storage.syncDirectory(directory) { done($0.mapError { .sync($0) }) }
+      storage.syncDirectory(directory) { done($0.mapError { .ofDirectory($0) }) }
     }
     sweep.start { [self] result in
       isRunning = false

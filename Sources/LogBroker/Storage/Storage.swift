@@ -32,6 +32,12 @@ package enum CommitFailure: Error, Sendable, Hashable {
   case write(StorageFailure)
   /// The kernel may have dropped what it could not write: the file is fenced, never synced again.
   case sync(StorageFailure)
+
+  /// Of a directory's sync. One that could not be opened was not synced in vain: nothing was asked of
+  /// the disk.
+  static func ofDirectory(_ failure: StorageFailure) -> CommitFailure {
+    failure.kind == .descriptors ? .write(failure) : .sync(failure)
+  }
 }
 
 /// A file with calls that block: for opening a log, when there is nothing else to do, and for

@@ -107,6 +107,8 @@ final class SimulatedDisk: LoopStorage {
   var windowsOpen: Int { names.values.reduce(0) { $0 + $1.windows } }
   /// While set, nothing can grow.
   var isFull = false
+  /// While set, nothing can be opened.
+  var hasNoDescriptors = false
   /// Bytes that all files together may have.
   var capacity = Int.max
   /// Bytes that they have.
@@ -287,6 +289,7 @@ final class SimulatedDisk: LoopStorage {
     -> any LoopFile
   {
     _ = try enter("open \(path)", isWrite: access == .create, isSync: false)
+    if hasNoDescriptors { throw StorageFailure(.descriptors, "open \(path)") }
     if case .create = access {
       if refused(path) { throw StorageFailure(.denied, "open \(path)") }
       if names[path] == nil, roomLeft == 0 { throw StorageFailure(.diskFull, "open \(path)") }
@@ -371,6 +374,7 @@ final class SimulatedDisk: LoopStorage {
 
   func syncDirectory(_ path: String) throws(StorageFailure) {
     _ = try enter("sync \(path)", isWrite: false, isSync: true)
+    if hasNoDescriptors { throw StorageFailure(.descriptors, "open \(path)") }
     if lies.contains(.directoriesAreNotSynced) { return }
     let synced = unsyncedEntries.filter { Self.directory(of: $0.path) == path }
     unsyncedEntries.removeAll { Self.directory(of: $0.path) == path }
