@@ -200,7 +200,8 @@ uint64_t cvx_descend(const cvx_view *view, const cvx_query *query, cvx_scratch *
 /// up to `room` of those behind them, which it measured on its way.
 void cvx_walk(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch, uint32_t count,
               uint64_t start, uint32_t layer, uint32_t ef, uint32_t room);
-/// The same for many candidates, nearly all of which are followed in the end whatever their order.
+/// The same for many candidates, nearly all of which are followed in the end whatever their order;
+/// those at the end of the list are not.
 void cvx_walk_wide(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
                    uint32_t count, uint64_t start, uint32_t layer, uint32_t ef);
 /// `cvx_walk` in layer 0 of a graph that holds removed rows: they are followed, and not among the

@@ -1,17 +1,19 @@
-// What becomes of the edges that lead to removed rows. Each is taken out; where it was the only
-// way in its direction, an edge to where the removed row led takes its place. Room that is left
-// belongs to the rows that come later.
+// What becomes of the edges that lead to removed rows. Each is taken out. A list that has become
+// short gets an edge to where a removed row led, for each that it lost; one that lost many is chosen
+// anew among what is left and all that is behind. Room that is left belongs to the rows that come
+// later, with which a full list is put in order again.
 #include "graph.h"
 
-/// Successors of a removed row that are tried as its replacement, nearest first.
-#define TRIED 4
-/// A list that has lost one in so many edges gets another for every one it loses.
-#define LEAST_SHARE 4
+/// A list is short that has lost more than one in so many edges; it is mended up to there.
+#define LEAST_SHARE 8
+/// A list that lost one in so many edges at once is chosen anew.
+#define ANEW_SHARE 4
+/// Rows that one removed row led to, of those a list is chosen from.
+#define BEHIND 8
 
 // A list on its way from what it was to what it will be.
 typedef struct {
   uint32_t slots[CVX_DEGREE_MAX + 1];
-  float distances[CVX_DEGREE_MAX + 4];
   uint32_t count;
 } list;
 
@@ -32,56 +34,66 @@ static int part(const cvx_view *view, uint32_t slot, uint32_t layer, const uint6
   return is_broken;
 }
 
-static int leads_there(const cvx_view *view, cvx_scratch *scratch, const list *kept, uint32_t slot,
-                       float distance) {
-  cvx_query candidate = {.codes = scratch->row_codes};
-  cvx_query_of_row(view, slot, &candidate);
-  return cvx_is_shadowed(view, &candidate, distance, kept->slots, kept->distances, kept->count);
+// The rows behind a removed one that are there and not marked yet, nearest to it first; at most
+// `wanted`, which are marked.
+static uint32_t behind(const cvx_view *view, cvx_scratch *scratch, uint32_t removed,
+                       uint32_t layer, uint32_t count, uint32_t wanted, uint32_t *rows) {
+  if (cvx_level(view, removed) < layer) return 0;
+  const uint32_t *edges = cvx_edges(view, removed, layer);
+  uint32_t degree = cvx_degree(view, layer), found = 0;
+  for (uint32_t at = 0; at < degree && found < wanted; at++) {
+    uint32_t end = cvx_edge(edges + at);
+    if (end >= count || !cvx_is_live(view->live, end) || cvx_level(view, end) < layer) continue;
+    if (cvx_is_live(scratch->visited, end)) continue;
+    cvx_mark(scratch, end);
+    rows[found++] = end;
+  }
+  return found;
 }
 
-// Adds one of the rows that a removed one led to: the nearest in a direction of its own, else the
-// nearest.
-static void bridge(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
-                   uint32_t removed, uint32_t layer, uint32_t count, list *kept) {
-  uint32_t beyond[CVX_DEGREE_MAX + 1], live = 0;
-  float distances[CVX_DEGREE_MAX + 4];
-  uint64_t nearest[TRIED];
-  uint32_t found = cvx_collect(view, scratch, removed, layer, count, beyond), tried = 0;
-  for (uint32_t at = 0; at < found; at++) {
-    beyond[live] = beyond[at];
-    live += (uint32_t)(cvx_is_live(view->live, beyond[at]) && cvx_level(view, beyond[at]) >= layer);
+// Puts the row nearest to each lost one in its place: where that led in a direction of its own, this
+// one does, too. Nothing is measured.
+static void replace_lost(const cvx_view *view, cvx_scratch *scratch, uint32_t layer,
+                         const list *lost, uint32_t count, uint32_t least, list *kept) {
+  for (uint32_t at = 0; at < lost->count && kept->count < least; at++)
+    kept->count +=
+        behind(view, scratch, lost->slots[at], layer, count, 1, kept->slots + kept->count);
+}
+
+// Chooses among the rows that are left and those behind the lost ones.
+static void choose_anew(const cvx_view *view, cvx_scratch *scratch, uint32_t slot, uint32_t layer,
+                        const list *lost, uint32_t count, uint32_t least, list *kept) {
+  uint32_t rows[CVX_DEGREE_MAX * (BEHIND + 1)], held = kept->count, sorted = 0;
+  float distances[CVX_DEGREE_MAX * (BEHIND + 1) + 4];
+  memcpy(rows, kept->slots, held * sizeof(uint32_t));
+  for (uint32_t at = 0; at < lost->count; at++)
+    held += behind(view, scratch, lost->slots[at], layer, count, BEHIND, rows + held);
+  cvx_query query = {.codes = scratch->query_codes};
+  cvx_query_of_row(view, slot, &query);
+  cvx_measure(view, &query, rows, held, distances);
+  int is_fine = layer == 0 && cvx_is_list_blurred(view, &query, rows, distances, held);
+  if (is_fine) {
+    cvx_sharpen_row(view, slot, &query, scratch->query_fine);
+    cvx_measure(view, &query, rows, held, distances);
   }
-  cvx_measure(view, query, beyond, live, distances);
-  for (uint32_t at = 0; at < live; at++)
-    cvx_insert(nearest, &tried, TRIED, cvx_key(distances[at], beyond[at]));
-  for (uint32_t at = 0; at < tried; at++) {
-    uint32_t slot = cvx_key_slot(nearest[at]);
-    float distance = cvx_key_distance(nearest[at]);
-    if (leads_there(view, scratch, kept, slot, distance)) continue;
-    kept->slots[kept->count] = slot;
-    kept->distances[kept->count++] = distance;
-    return;
-  }
-  if (tried == 0) return;
-  kept->slots[kept->count] = cvx_key_slot(nearest[0]);
-  kept->distances[kept->count++] = cvx_key_distance(nearest[0]);
+  cvx_reserve_pool(scratch, held);
+  for (uint32_t at = 0; at < held; at++)
+    cvx_insert(scratch->pool, &sorted, held, cvx_key(distances[at], rows[at]));
+  kept->count = cvx_select(view, scratch, scratch->pool, sorted, least, is_fine, kept->slots);
 }
 
 static void repair_layer(const cvx_view *view, cvx_scratch *scratch, uint32_t slot,
-                         uint32_t layer, list *kept, list *lost, uint32_t count) {
-  cvx_query query = {.codes = scratch->query_codes};
-  cvx_query_of_row(view, slot, &query);
-  cvx_measure(view, &query, kept->slots, kept->count, kept->distances);
-  cvx_measure(view, &query, lost->slots, lost->count, lost->distances);
+                         uint32_t layer, list *kept, const list *lost, uint32_t count) {
   uint32_t degree = cvx_degree(view, layer), least = degree - degree / LEAST_SHARE;
-  cvx_visit_begin(scratch, count);
-  cvx_mark(scratch, slot);
-  for (uint32_t at = 0; at < kept->count; at++) cvx_mark(scratch, kept->slots[at]);
-  for (uint32_t at = 0; at < lost->count; at++)
-    if (kept->count < least ||
-        !leads_there(view, scratch, kept, lost->slots[at], lost->distances[at]))
-      bridge(view, scratch, &query, lost->slots[at], layer, count, kept);
-  cvx_visit_end(scratch);
+  if (kept->count < least) {
+    cvx_visit_begin(scratch, count);
+    cvx_mark(scratch, slot);
+    for (uint32_t at = 0; at < kept->count; at++) cvx_mark(scratch, kept->slots[at]);
+    if (lost->count * ANEW_SHARE < degree)
+      replace_lost(view, scratch, layer, lost, count, least, kept);
+    else choose_anew(view, scratch, slot, layer, lost, count, least, kept);
+    cvx_visit_end(scratch);
+  }
   cvx_set_list(view, slot, layer, kept->slots, kept->count);
 }
 

@@ -10,6 +10,8 @@
 
 /// Candidates that a wide walk follows at once: their rows come from memory together.
 #define AT_ONCE 4
+/// The last of so many candidates of a wide walk are not followed: they lead to none that is chosen.
+#define LAST_SHARE 10
 
 CVX_INLINE void prefetch_row(const cvx_view *view, uint32_t slot, uint32_t lines) {
   const uint8_t *row = cvx_row(view, slot);
@@ -212,8 +214,8 @@ static uint32_t expand_some(const cvx_view *view, const cvx_query *query, cvx_sc
 void cvx_walk_wide(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
                    uint32_t count, uint64_t start, uint32_t layer, uint32_t ef) {
   begin(scratch, count, start, ef);
-  uint32_t cursor = 0;
-  while (cursor < scratch->pool_count)
+  uint32_t cursor = 0, followed = ef - ef / LAST_SHARE;
+  while (cursor < scratch->pool_count && cursor < followed)
     cursor = expand_some(view, query, scratch, count, layer, ef, cursor);
   cvx_visit_end(scratch);
 }

@@ -1,9 +1,15 @@
 import CVector
 
 extension GraphStore {
-  /// Removed slots are swept when they are more than one in so many, and more than `sweepMin`.
-  private static let sweepShare = 16
+  /// Removed slots are swept when they are more than one in so many, and more than `sweepMin`: late
+  /// while rows only go, since a list is best mended once for all that it loses.
+  private static let sweepShare = 4
   private static let sweepMin = 64
+  /// The same where a row is added, and none of them can be used again yet.
+  private static let reuseShare = 16
+  /// The same where many rows are added: they are swept at once, so that the rows go into their
+  /// slots, and neither walks of the additions nor later searches pass any.
+  private static let manyShare = 64
   /// Lists looked at for each change while a sweep is under way: a few milliseconds at most.
   private static let sweepStep = 1024
 
@@ -24,10 +30,23 @@ extension GraphStore {
   var tombstones: Int { count - liveCount }
 
   /// A part of the work that removed rows leave behind; called with every change.
-  func tidy(readers: OpaquePointer, scratch: InsertScratch) {
+  func tidy(readers: OpaquePointer, scratch: InsertScratch, isAddition: Bool) {
     release(readers: readers)
-    if sweep == nil, pending.count > max(Self.sweepMin, count / Self.sweepShare) { beginSweep() }
+    let share = isAddition && free.isEmpty ? Self.reuseShare : Self.sweepShare
+    if sweep == nil, pending.count > max(Self.sweepMin, count / share) { beginSweep() }
     stepSweep(Self.sweepStep, readers: readers, scratch: scratch)
+  }
+
+  /// Sweeps all removed slots before `rows` are added, where that is worth a pass over all lists.
+  func sweepForReuse(rows: Int, readers: OpaquePointer, scratch: InsertScratch) {
+    let removed = Int(cvx_removed_count(view))
+    guard free.isEmpty, rows > Self.sweepMin,
+      removed > max(Self.sweepMin, count / Self.manyShare)
+    else { return }
+    finishSweep(readers: readers, scratch: scratch)
+    if pending.isEmpty { return }
+    beginSweep()
+    finishSweep(readers: readers, scratch: scratch)
   }
 
   /// Completes a sweep that is under way, so that what a file holds does not depend on it.

@@ -33,7 +33,7 @@ extension VectorIndex {
     do throws(VectorIndexError) { try materialise() } catch { return false }
     return change { store, scratches in
       guard store.remove(id) else { return false }
-      store.tidy(readers: readers, scratch: scratches[0])
+      store.tidy(readers: readers, scratch: scratches[0], isAddition: false)
       return true
     }
   }
@@ -85,7 +85,7 @@ extension VectorIndex {
           store.insert(row.baseAddress!, ids: $0, count: 1, scratches: [scratches[0]])
         }
       }
-      store.tidy(readers: readers, scratch: scratches[0])
+      store.tidy(readers: readers, scratch: scratches[0], isAddition: true)
       if !store.isCentred, store.count >= Self.centredFrom { replaceStore(by: store.recentred()) }
     }
   }
@@ -160,6 +160,7 @@ extension VectorIndex {
         for index in 0..<done { _ = store.remove(ids[index]) }
         throw error
       }
+      store.sweepForReuse(rows: ids.count - done, readers: readers, scratch: scratches[0])
       let size = store.groupSize(ids.count - done)
       var group = [Float](repeating: 0, count: size * dimension)
       var row = [Float](repeating: 0, count: dimension)
@@ -171,7 +172,7 @@ extension VectorIndex {
       }
       let groupIDs = (done..<done + size).map { ids[$0] }
       store.insert(group, ids: groupIDs, count: size, scratches: scratches)
-      store.tidy(readers: readers, scratch: scratches[0])
+      store.tidy(readers: readers, scratch: scratches[0], isAddition: true)
       if !store.isCentred, store.count >= Self.centredFrom {
         store = store.recentred()
         replaceStore(by: store)

@@ -65,6 +65,24 @@ import VectorIndex
     #expect(recall >= freshRecall - 1.5, "\(recall) of 100, fresh \(freshRecall)")
   }
 
+  /// Rows that come together take the slots of those that went before: the index is no larger than a
+  /// fresh one, and searches pass no removed rows.
+  @Test(arguments: [0.05, 0.2]) func manyRowsTakeTheSlotsOfRemovedOnes(_ share: Double) throws {
+    let count = 4000
+    let changed = Int(Double(count) * share)
+    let rows = VectorSets.clustered(count, Self.dimension, seed: 38)
+    let index = try VectorSets.index(rows, .init(dimension: Self.dimension, metric: .l2))
+    for round in 0..<4 {
+      let ids = (0..<changed).map { ($0 * 7 + round) % count }
+      for id in ids { #expect(index.remove(id: UInt64(id))) }
+      let others = VectorSets.clustered(changed, Self.dimension, seed: UInt64(60 + round))
+      try Self.add(others, ids, to: index)
+      #expect(index.brokenInvariant() == nil)
+      #expect(index.tombstoneCount == 0)
+    }
+    #expect(index.count == count)
+  }
+
   /// A removed row is walked through until it is swept. Where it led to a slot in use again, the row
   /// that came there could begin its walk at itself, got no edges, and became the start of an island
   /// that no search reached.
