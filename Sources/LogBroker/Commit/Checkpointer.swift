@@ -159,7 +159,9 @@ final class Checkpointer {
     storage.rename(Checkpoint.path + ".tmp", to: Checkpoint.path) { [self] result in
       if case .failure(let failure) = result { return completion(.failure(.write(failure))) }
       storage.syncDirectory("log") { [self] result in
-        if case .failure(let failure) = result { return completion(.failure(.ofDirectory(failure))) }
+        if case .failure(let failure) = result {
+          return completion(.failure(.ofDirectory(failure)))
+        }
         metrics.checkpoints.add()
         completion(.success(()))
       }
