@@ -15,7 +15,6 @@ final class CommitPipeline {
   private let flusher: SegmentFlusher
   private let checkpointer: Checkpointer
   private let directs: DirectCommits
-  private let spares: SparePreparation
   private(set) var retention: RetentionTask?
   private let packing: PackingTask
   private var isRetentionDue = false
@@ -72,9 +71,8 @@ final class CommitPipeline {
       storage: options.storage, files: files, limits: limits, metrics: metrics)
     checkpointer = Checkpointer(
       storage: options.storage, files: files, flusher: flusher, table: table, metrics: metrics)
-    spares = SparePreparation(storage: options.storage, files: files)
     directs = DirectCommits(
-      files: files, flusher: flusher, spares: spares, limits: limits, metrics: metrics,
+      files: files, flusher: flusher, limits: limits, metrics: metrics,
       lastID: table.all.reduce(0) { $1.segments.reduce($0) { max($0, $1.id) } })
     packing = PackingTask(options, table: table, files: files)
     connectDirects()
@@ -341,10 +339,6 @@ extension CommitPipeline {
 
 extension CommitPipeline {
   private func connectDirects() {
-    spares.onIdle = { [weak self] in
-      guard let self, onClosed != nil else { return }
-      loop.enqueue { [self] in closeIfDone() }
-    }
     directs.record = { [unowned self] segment, log in
       pending.add(
         .init(work: .segment(segment, log), bytes: GroupWriter.segmentRecordLength) {
@@ -551,7 +545,7 @@ extension CommitPipeline {
     if let log, !stall.logs.contains(where: { $0 === log }) { stall.logs.append(log) }
     stall.timer?.cancel()
     self.stall = stall
-    if failure.kind == .diskFull, files.hasRecycled || spares.isUnderWay { return makeRoom() }
+    if failure.kind == .diskFull, files.hasRecycled { return makeRoom() }
     self.stall!.timer = loop.schedule(after: Self.retryInterval) { [weak self] in
       self?.retryStalled()
     }
@@ -574,7 +568,6 @@ extension CommitPipeline {
   private func makeRoom() {
     logger.warning("the disk is full: files that were kept for new segments are deleted")
     stall?.isRetrying = true
-    spares.end()
     files.dropRecycled { [weak self] in
       self?.stall?.isRetrying = false
       self?.retryStalled()
@@ -622,14 +615,13 @@ extension CommitPipeline {
     precondition(onClosed == nil && !isClosed, "the log is closed once")
     onClosed = completion
     packing.isStopped = true
-    spares.end()
     journal.endGrowth()
     loop.enqueue { [self] in closeIfDone() }
   }
 
   private func closeIfDone() {
     guard let completion = onClosed, !isClosed, !isCommitting, !checkpointer.isRunning,
-      directs.underWay == 0, !packing.isRunning, !spares.isBusy, !journal.isGrowing
+      directs.underWay == 0, !packing.isRunning, !journal.isGrowing
     else { return }
     if fence == nil, stall == nil {
       guard pending.isEmpty else { return }

@@ -63,10 +63,7 @@ final class DirectCommits {
   private let flusher: SegmentFlusher
   private let limits: LogLimits
   private let metrics: LogMetrics
-  private let spares: SparePreparation
   private var lastID: UInt64
-  /// Wall time, µs.
-  private var lastBegin: UInt64 = 0
   private var bytesUnderWay = 0
   /// Writes that are neither acknowledged nor refused, or that the disk still has.
   private(set) var underWay = 0
@@ -87,10 +84,9 @@ final class DirectCommits {
 
   /// - Parameter lastID: of segments there are.
   init(
-    files: SegmentFiles, flusher: SegmentFlusher, spares: SparePreparation, limits: LogLimits,
-    metrics: LogMetrics, lastID: UInt64
+    files: SegmentFiles, flusher: SegmentFlusher, limits: LogLimits, metrics: LogMetrics,
+    lastID: UInt64
   ) {
-    self.spares = spares
     self.files = files
     self.flusher = flusher
     self.limits = limits
@@ -145,7 +141,6 @@ final class DirectCommits {
     flusher.openDirect(segment, of: log, end: start + length) { [self] in
       opened(write, of: log, $0)
     }
-    prepareSpare(for: log, length, now: now)
   }
 
   private func opened(
@@ -177,16 +172,6 @@ final class DirectCommits {
       announce(write.segment, log)
     }
   }
-
-  /// Several writes at a time leave the disk no time for more, and it is not worth while for few.
-  private func prepareSpare(for log: PartitionLog, _ length: Int, now: UInt64) {
-    let isBusy = now &- lastBegin < Self.busyMicroseconds
-    lastBegin = now
-    guard isBusy, underWay == 1 else { return }
-    spares.advance(by: length, segmentBytes: log.settings.segmentBytes ?? limits.segmentBytesMax)
-  }
-
-  private static let busyMicroseconds: UInt64 = 50_000
 
   /// A segment counts once its name is durable and the journal has its beginning.
   private func announce(_ segment: Segment, _ log: PartitionLog) {

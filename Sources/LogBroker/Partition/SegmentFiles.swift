@@ -17,8 +17,6 @@ final class SegmentFiles {
   private var isClosed = false
   /// There are files that an earlier process has left.
   private var hasAdopted = false
-  /// A segment for direct writes had to have a new file.
-  private var hasLackedSpare = false
 
   /// - Parameter recycledMax: files of deleted segments to keep for new ones.
   init(storage: any LoopStorage, recycledMax: Int) {
@@ -115,7 +113,6 @@ final class SegmentFiles {
       return storage.openFile(segment.path, .write, isDirect: isDirect, completion: finish)
     }
     reuse(for: segment) { [self] isReused in
-      if isDirect, !isReused { hasLackedSpare = true }
       if isReused {
         return storage.openFile(segment.path, .write, isDirect: isDirect, completion: finish)
       }
@@ -126,7 +123,7 @@ final class SegmentFiles {
 
   /// Makes a file anew. After a power loss its name may be another one of a file that was used again
   /// since, and that is not to be emptied: the name goes first.
-  func create(_ path: String, isDirect: Bool, _ completion: @escaping Opened) {
+  private func create(_ path: String, isDirect: Bool, _ completion: @escaping Opened) {
     storage.remove(path) { [storage] _ in
       storage.openFile(path, .create, isDirect: isDirect, completion: completion)
     }
@@ -229,8 +226,6 @@ final class SegmentFiles {
         filling.remove(slot)
         guard case .success = result else { return completion(false) }
         recycled.append(slot)
-        // Deletions will do.
-        hasLackedSpare = false
         completion(true)
       }
     }
@@ -262,9 +257,8 @@ final class SegmentFiles {
   /// The same for a log that is not open. Files go, or names of files that are segments as well.
   /// Returns whether there were any.
   static func dropRecycled(of storage: any Storage, slots: Int) -> Bool {
-    let names = (0..<slots).map(recycledPath) + [SparePreparation.path]
     var hasDropped = false
-    for path in names {
+    for path in (0..<slots).map(recycledPath) {
       guard (try? storage.identity(of: path)) != nil else { continue }
       if (try? storage.remove(path)) != nil { hasDropped = true }
     }
@@ -275,22 +269,7 @@ final class SegmentFiles {
     (0..<recycledMax).first { !recycled.contains($0) && !filling.contains($0) }
   }
 
-  // MARK: Spares
-
-  /// Whether a file should be made ready for the next segment.
-  var wantsSpare: Bool { hasLackedSpare && recycled.isEmpty && freeSlot != nil }
-
-  /// The file at `path` is ready for a segment; false when it cannot be kept.
-  func addSpare(_ path: String, _ completion: @escaping (Bool) -> Void) {
-    guard let slot = freeSlot else { return completion(false) }
-    filling.insert(slot)
-    storage.rename(path, to: Self.recycledPath(slot)) { [self] result in
-      filling.remove(slot)
-      guard case .success = result else { return completion(false) }
-      recycled.append(slot)
-      completion(true)
-    }
-  }
+  // MARK: At the start
 
   /// Takes over what an earlier process has left to be used again. After a power loss one of them
   /// may still have its other name, among the `segments`: that one is left alone.

@@ -131,7 +131,7 @@ final class SimulatedDisk: LoopStorage {
   /// What was under way when the power went.
   private var unanswered: [() -> Void] = []
   /// The call that a planned fault has met.
-  private(set) var failedCall: String?
+  private var failedCall: String?
   var hasFailed: Bool { failedCall != nil }
 
   init(loop: SimulatedLoop, seed: UInt64) {
