@@ -51,7 +51,7 @@ import UringIO
       var completed = 0
       for gate in gates {
         try threads.run({ gate.wait() }, on: harness.loop) { completed += 1 }
-        gate.waitUntilEntered()
+        #expect(gate.waitUntilEntered())
       }
       // All three are at work; there is no fourth.
       try threads.run({}, on: harness.loop) { completed += 1 }
@@ -201,7 +201,15 @@ private final class Gate: Sendable {
     while !opened.load(ordering: .acquiring) { usleep(100) }
   }
 
-  func waitUntilEntered() { while !entered.load(ordering: .acquiring) { usleep(100) } }
+  /// False when nobody came within ten seconds.
+  @discardableResult func waitUntilEntered() -> Bool {
+    for _ in 0..<100_000 {
+      if entered.load(ordering: .acquiring) { return true }
+      usleep(100)
+    }
+    return false
+  }
+
   func open() { opened.store(true, ordering: .releasing) }
 }
 
