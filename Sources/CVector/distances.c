@@ -1,6 +1,6 @@
 // Distances by 8-bit codes: a group of rows against one query a call, four rows at a time with
 // the query's chunks shared. Sums are exact integers, so every kernel gives the same distances.
-#include "graph.h"
+#include "lanes.h"
 
 // The same bits on every processor: no fused multiply-add may creep in.
 #pragma STDC FP_CONTRACT OFF
@@ -36,10 +36,7 @@ static void distances_baseline(const cvx_view *view, const cvx_query *query,
 }
 
 #if defined(__x86_64__)
-#include <immintrin.h>
-
 #define AVX2 __attribute__((target("avx2")))
-#define VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
 
 // u8 · s8 pairs overflow the 16 bits of the one instruction made for them; widened, they cannot.
 AVX2 static int32_t sum_avx2(const uint8_t *row, const int8_t *query, size_t stride) {
@@ -68,39 +65,14 @@ AVX2 static void distances_avx2(const cvx_view *view, const cvx_query *query,
   }
 }
 
-// The four sums of four accumulators.
-VNNI CVX_INLINE __m128i fold4(__m512i a, __m512i b, __m512i c, __m512i d) {
-  __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-  __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
-  __m512i all = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
-  __m256i half =
-      _mm256_add_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
-  return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
-}
-
-VNNI CVX_INLINE __m512i step(__m512i sum, const uint8_t *row, __m512i query) {
+CVX_VNNI CVX_INLINE __m512i step(__m512i sum, const uint8_t *row, __m512i query) {
   return _mm512_dpbusd_epi32(sum, _mm512_loadu_si512(row), query);
-}
-
-// Four rows' distances from their sums.
-VNNI CVX_INLINE __m128 finish4(const cvx_view *view, const cvx_query *query, const uint32_t s[4],
-                               __m128i sums) {
-  const cvx_factor *f = view->factors;
-  __m128 f01 = _mm_loadh_pi(_mm_loadl_pi(_mm_setzero_ps(), (const __m64 *)&f[s[0]]),
-                            (const __m64 *)&f[s[1]]);
-  __m128 f23 = _mm_loadh_pi(_mm_loadl_pi(_mm_setzero_ps(), (const __m64 *)&f[s[2]]),
-                            (const __m64 *)&f[s[3]]);
-  __m128 scales = _mm_shuffle_ps(f01, f23, 0x88), biases = _mm_shuffle_ps(f01, f23, 0xDD);
-  __m128 exact = _mm_cvtepi32_ps(_mm_sub_epi32(sums, _mm_set1_epi32(query->offset)));
-  __m128 products = _mm_mul_ps(_mm_set1_ps(query->scale), exact);
-  return _mm_add_ps(_mm_sub_ps(biases, _mm_mul_ps(scales, products)),
-                    _mm_set1_ps(query->constant));
 }
 
 // `chunks` is a constant where this is inlined for the usual widths, so that the loop unrolls and
 // the query stays in registers. Where `ahead` is not 0, so many more slots follow the last, and rows
 // are asked for that long before their turn.
-VNNI CVX_INLINE void distances_vnni_of(const cvx_view *view, const cvx_query *query,
+CVX_VNNI CVX_INLINE void distances_vnni_of(const cvx_view *view, const cvx_query *query,
                                        const uint32_t *slots, uint32_t count, float *out,
                                        uint32_t chunks, uint32_t ahead) {
   for (uint32_t at = 0; at < count; at += 4) {
@@ -120,11 +92,12 @@ VNNI CVX_INLINE void distances_vnni_of(const cvx_view *view, const cvx_query *qu
       c = step(c, r2 + 64 * chunk, q);
       d = step(d, r3 + 64 * chunk, q);
     }
-    _mm_storeu_ps(out + at, finish4(view, query, s, fold4(a, b, c, d)));
+    __m128i sums = _mm_sub_epi32(cvx_fold4(a, b, c, d), _mm_set1_epi32(query->offset));
+    _mm_storeu_ps(out + at, cvx_finish4(view->factors, query, s, sums));
   }
 }
 
-VNNI CVX_INLINE void distances_vnni_any(const cvx_view *view, const cvx_query *query,
+CVX_VNNI CVX_INLINE void distances_vnni_any(const cvx_view *view, const cvx_query *query,
                                         const uint32_t *slots, uint32_t count, float *out,
                                         uint32_t ahead) {
   switch (view->stride / 64) {
@@ -140,12 +113,12 @@ VNNI CVX_INLINE void distances_vnni_any(const cvx_view *view, const cvx_query *q
 }
 
 // Writes up to three floats behind the last: `out` has room for CVX_GROUP + 4.
-VNNI static void distances_vnni(const cvx_view *view, const cvx_query *query,
+CVX_VNNI static void distances_vnni(const cvx_view *view, const cvx_query *query,
                                 const uint32_t *slots, uint32_t count, float *out) {
   if (count > 0) distances_vnni_any(view, query, slots, count, out, 0);
 }
 
-VNNI static void scan_vnni(const cvx_view *view, const cvx_query *query, const uint32_t *slots,
+CVX_VNNI static void scan_vnni(const cvx_view *view, const cvx_query *query, const uint32_t *slots,
                            uint32_t count, float *out) {
   distances_vnni_any(view, query, slots, count, out, CVX_AHEAD);
 }

@@ -201,6 +201,7 @@ void cvx_prepare(const cvx_view *view, cvx_scratch *scratch, const float *vector
   query->codes = scratch->query_codes;
   query->exact = y;
   query->fine = 0;
+  query->by_nibbles = 0;
   query->offset = 128 * codes.sum;
   if (view->metric == CVX_INNER_PRODUCT) {
     query->scale = codes.scale;
@@ -248,6 +249,7 @@ void cvx_query_of_row(const cvx_view *view, uint32_t slot, cvx_query *query) {
   query->offset = 128 * sum;
   query->exact = 0;
   query->fine = 0;
+  query->by_nibbles = 0;
   if (view->metric == CVX_INNER_PRODUCT) {
     query->scale = factor.scale;
     // The part of the product with the mean that the other row's bias lacks.

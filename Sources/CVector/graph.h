@@ -77,6 +77,14 @@ typedef void (*cvx_distances_kernel)(const cvx_view *, const cvx_query *, const 
 /// The kernel of the processor at hand.
 extern cvx_distances_kernel cvx_distances;
 
+/// The same by nibbles, of a view that has them.
+extern cvx_distances_kernel cvx_nibble_distances;
+
+/// Puts the candidates that a walk by nibbles found in the order of their 8-bit codes; those that are
+/// behind the k nearest for sure are left out. Whether nibbles tell the nearest ones apart: otherwise
+/// the walk has to be taken by 8 bits.
+int cvx_settle(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch, uint32_t k);
+
 /// Rows of a scan that are asked for ahead of the one that is compared.
 #define CVX_AHEAD 16
 
@@ -136,6 +144,7 @@ float cvx_exact(const cvx_view *view, const cvx_query *query, uint32_t slot);
 void cvx_choose_distances(int level);
 void cvx_choose_exact(int level);
 void cvx_choose_fine(int level);
+void cvx_choose_nibbles(int level);
 void cvx_choose_pool(int level);
 void cvx_choose_visit(int level);
 

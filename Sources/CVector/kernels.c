@@ -213,6 +213,7 @@ void cvector_limit_level(int wanted) {
   cvx_choose_distances(level);
   cvx_choose_exact(level);
   cvx_choose_fine(level);
+  cvx_choose_nibbles(level);
   cvx_choose_pool(level);
   cvx_choose_visit(level);
 }

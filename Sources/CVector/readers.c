@@ -122,6 +122,14 @@ void cvx_set_ids_are_slots(cvx_view *view, int are_slots) {
   __atomic_store_n(&view->ids_are_slots, (uint32_t)are_slots, __ATOMIC_RELAXED);
 }
 
+void cvx_set_by_nibbles(cvx_view *view, int by_nibbles) {
+  __atomic_store_n(&view->by_nibbles, (uint32_t)by_nibbles, __ATOMIC_RELAXED);
+}
+
+uint32_t cvx_by_nibbles(const cvx_view *view) {
+  return __atomic_load_n(&view->by_nibbles, __ATOMIC_RELAXED);
+}
+
 void cvx_clear_edges(cvx_view *view, uint32_t slot) {
   for (uint32_t layer = 0; layer <= cvx_level(view, slot); layer++) {
     uint32_t *edges = cvx_edges(view, slot, layer), degree = cvx_degree(view, layer);

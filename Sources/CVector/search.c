@@ -116,6 +116,23 @@ uint32_t cvx_rerank(const cvx_view *view, cvx_scratch *scratch, const cvx_query 
   return kept;
 }
 
+// Leaves the candidates for k answers in the pool, by their 8-bit codes; zero where too many removed
+// rows are around.
+static int walk(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query, uint32_t k,
+                uint32_t ef, uint32_t room, uint32_t count, uint32_t entry) {
+  cvx_query near = *query;
+  near.by_nibbles = cvx_by_nibbles(view);
+  int is_whole = 1, are_settled;
+  do {
+    uint64_t start = cvx_descend(view, &near, scratch, count, entry, 0);
+    if (cvx_removed_count(view) == 0) cvx_walk(view, &near, scratch, count, start, 0, ef, room);
+    else is_whole = cvx_walk_past(view, &near, scratch, count, start, ef, room);
+    are_settled = !near.by_nibbles || !is_whole || cvx_settle(view, query, scratch, k);
+    near.by_nibbles = 0;
+  } while (!are_settled);
+  return is_whole;
+}
+
 uint32_t cvx_search(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query,
                     uint32_t k, uint32_t ef, const uint64_t *allow, uint32_t count,
                     cvx_answer *answers) {
@@ -126,12 +143,8 @@ uint32_t cvx_search(const cvx_view *view, cvx_scratch *scratch, const cvx_query 
   if (ef >= count) return cvx_scan(view, scratch, query, count, allow, k, answers);
   if (allow || (live < count && live <= SCANNED_MAX))
     return cvx_search_allowed(view, scratch, query, count, entry, k, ef, allow, answers);
-  uint64_t start = cvx_descend(view, query, scratch, count, entry, 0);
-  int is_whole = 1;
   uint32_t room = room_of(k, ef);
-  if (cvx_removed_count(view) == 0)
-    cvx_walk(view, query, scratch, count, start, 0, ef, room);
-  else is_whole = cvx_walk_past(view, query, scratch, count, start, ef, room);
+  int is_whole = walk(view, scratch, query, k, ef, room, count, entry);
   if (is_whole && scratch->pool_count >= (k < live ? k : live)) {
     if (cvx_is_blurred(view, query, scratch->pool, scratch->pool_count)) {
       cvx_query sharp = cvx_sharp(view, scratch, query);

@@ -13,24 +13,45 @@
 /// The last of so many candidates of a wide walk are not followed: they lead to none that is chosen.
 #define LAST_SHARE 10
 
-CVX_INLINE void prefetch_row(const cvx_view *view, uint32_t slot, uint32_t lines) {
-  const uint8_t *row = cvx_row(view, slot);
+CVX_INLINE void prefetch_row(const uint8_t *row, const cvx_factor *factor, uint32_t lines) {
   for (uint32_t line = 0; line < lines; line++) __builtin_prefetch(row + 64 * line);
-  __builtin_prefetch(&view->factors[slot]);
+  __builtin_prefetch(factor);
 }
 
 /// Lines asked for ahead of one group: more than the processor can have on their way gain nothing.
 #define LINES_AHEAD 256
 
-void cvx_prefetch(const cvx_view *view, const uint32_t *slots, uint32_t count) {
-  uint32_t lines = view->stride / 64;
+// `usual` is a constant where this is inlined: as many lines as most rows have, without a loop.
+CVX_INLINE void prefetch_rows(const uint8_t *rows, uint32_t stride, const cvx_factor *factors,
+                              const uint32_t *slots, uint32_t count, uint32_t usual) {
+  uint32_t lines = stride / 64;
   if (lines * count > LINES_AHEAD) lines = LINES_AHEAD / count > 2 ? LINES_AHEAD / count : 2;
-  if (lines > view->stride / 64) lines = view->stride / 64;
-  if (lines == 6) {
-    for (uint32_t at = 0; at < count; at++) prefetch_row(view, slots[at], 6);
+  if (lines > stride / 64) lines = stride / 64;
+  if (lines == usual) {
+    for (uint32_t at = 0; at < count; at++)
+      prefetch_row(rows + (size_t)slots[at] * stride, factors + slots[at], usual);
   } else {
-    for (uint32_t at = 0; at < count; at++) prefetch_row(view, slots[at], lines);
+    for (uint32_t at = 0; at < count; at++)
+      prefetch_row(rows + (size_t)slots[at] * stride, factors + slots[at], lines);
   }
+}
+
+void cvx_prefetch(const cvx_view *view, const uint32_t *slots, uint32_t count) {
+  prefetch_rows(view->codes, view->stride, view->factors, slots, count, 6);
+}
+
+// Asks for rows that a walk measures next.
+CVX_INLINE void ask(const cvx_view *view, const cvx_query *query, const uint32_t *slots,
+                    uint32_t count) {
+  if (query->by_nibbles)
+    prefetch_rows(view->nibbles, view->nibble_stride, view->nibble_factors, slots, count, 3);
+  else cvx_prefetch(view, slots, count);
+}
+
+CVX_INLINE void measure(const cvx_view *view, const cvx_query *query, const uint32_t *slots,
+                        uint32_t count, float *distances) {
+  if (query->by_nibbles) cvx_nibble_distances(view, query, slots, count, distances);
+  else cvx_distances(view, query, slots, count, distances);
 }
 
 uint32_t cvx_collect(const cvx_view *view, cvx_scratch *scratch, uint32_t slot, uint32_t layer,
@@ -55,8 +76,8 @@ static uint64_t improved(const cvx_view *view, const cvx_query *query, cvx_scrat
   uint32_t found = cvx_collect(view, scratch, cvx_key_slot(best), layer, count, fresh);
   for (uint32_t from = 0; from < found; from += CVX_GROUP) {
     uint32_t group = found - from < CVX_GROUP ? found - from : CVX_GROUP;
-    cvx_prefetch(view, fresh + from, group);
-    cvx_distances(view, query, fresh + from, group, distances);
+    ask(view, query, fresh + from, group);
+    measure(view, query, fresh + from, group, distances);
     for (uint32_t at = 0; at < group; at++) {
       uint64_t key = cvx_key(distances[at], fresh[from + at]);
       best = key < best ? key : best;
@@ -71,7 +92,7 @@ uint64_t cvx_descend(const cvx_view *view, const cvx_query *query, cvx_scratch *
   float distance[8];
   cvx_visit_begin(scratch, count);
   cvx_mark(scratch, entry);
-  cvx_distances(view, query, &entry, 1, distance);
+  measure(view, query, &entry, 1, distance);
   scratch->evaluations += 1;
   uint64_t best = cvx_key(distance[0], entry);
   for (uint32_t layer = cvx_level(view, entry); layer > above; layer--) {
@@ -124,8 +145,8 @@ CVX_INLINE uint32_t take(const cvx_view *view, const cvx_query *query, cvx_scrat
   float distances[CVX_GROUP + 4];
   for (uint32_t from = 0; from < rows->count; from += CVX_GROUP) {
     uint32_t group = rows->count - from < CVX_GROUP ? rows->count - from : CVX_GROUP;
-    if (from > 0) cvx_prefetch(view, rows->slots + from, group);
-    cvx_distances(view, query, rows->slots + from, group, distances);
+    if (from > 0) ask(view, query, rows->slots + from, group);
+    measure(view, query, rows->slots + from, group, distances);
     uint32_t lowest =
         cvx_offer(view, scratch->pool, &scratch->pool_count, room, rows->slots + from, distances,
                   group, layer);
@@ -142,8 +163,8 @@ CVX_INLINE uint32_t take_past(const cvx_view *view, const cvx_query *query, cvx_
   float distances[CVX_GROUP + 4];
   for (uint32_t from = 0; from < rows->count; from += CVX_GROUP) {
     uint32_t group = rows->count - from < CVX_GROUP ? rows->count - from : CVX_GROUP;
-    if (from > 0) cvx_prefetch(view, rows->slots + from, group);
-    cvx_distances(view, query, rows->slots + from, group, distances);
+    if (from > 0) ask(view, query, rows->slots + from, group);
+    measure(view, query, rows->slots + from, group, distances);
     uint32_t lowest = offer_past(view, scratch, rows->slots + from, distances, group, room);
     next = lowest < next ? lowest : next;
   }
@@ -173,7 +194,7 @@ void cvx_walk(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch
       scratch->pool[cursor] |= CVX_EXPANDED;
       rows[side].count = cvx_collect(view, scratch, slot, layer, count, rows[side].slots);
       uint32_t first = rows[side].count < CVX_GROUP ? rows[side].count : CVX_GROUP;
-      cvx_prefetch(view, rows[side].slots, first);
+      ask(view, query, rows[side].slots, first);
       next = cursor + 1;
     }
     next = take(view, query, scratch, &rows[1 - side], layer, room, next);
@@ -200,8 +221,8 @@ static uint32_t expand_some(const cvx_view *view, const cvx_query *query, cvx_sc
   uint32_t next = cursor;
   for (uint32_t from = 0; from < found; from += CVX_GROUP) {
     uint32_t group = found - from < CVX_GROUP ? found - from : CVX_GROUP;
-    cvx_prefetch(view, fresh + from, group);
-    cvx_distances(view, query, fresh + from, group, distances);
+    ask(view, query, fresh + from, group);
+    measure(view, query, fresh + from, group, distances);
     uint32_t lowest = cvx_offer(view, scratch->pool, &scratch->pool_count, ef, fresh + from,
                                 distances, group, layer);
     next = lowest < next ? lowest : next;
@@ -261,7 +282,7 @@ int cvx_walk_past(const cvx_view *view, const cvx_query *query, cvx_scratch *scr
     if (slot != CVX_NONE) {
       rows[side].count = cvx_collect(view, scratch, slot, 0, count, rows[side].slots);
       uint32_t first = rows[side].count < CVX_GROUP ? rows[side].count : CVX_GROUP;
-      cvx_prefetch(view, rows[side].slots, first);
+      ask(view, query, rows[side].slots, first);
     }
     cursor = take_past(view, query, scratch, &rows[1 - side], room, cursor);
     if (!is_late) cursor = take_past(view, query, scratch, &rows[side], room, cursor);

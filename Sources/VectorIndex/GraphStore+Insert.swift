@@ -50,6 +50,7 @@ extension GraphStore {
     publish(slots, plans)
     link(slots, plans, scratches: scratches)
     raiseEntry(slots)
+    judgeNibbles(added: rowCount, scratch: scratches[0])
   }
 
   /// Free slots first, then new ones.

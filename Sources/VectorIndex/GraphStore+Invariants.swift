@@ -7,7 +7,7 @@ extension GraphStore {
     for slot in 0..<UInt32(count) where isLive(slot) {
       guard self.slot(of: id(slot)) == slot else { return "node \(slot) is not under its id" }
     }
-    return brokenGraph() ?? brokenRemoved()
+    return brokenGraph() ?? brokenRemoved() ?? brokenNibbles()
   }
 
   /// Removed rows are walked through until they are swept: none may lead to a slot that is free.
@@ -17,6 +17,22 @@ extension GraphStore {
       for layer in 0...level(slot) {
         if let target = neighbours(slot, layer).first(where: unused.contains) {
           return "removed node \(slot), layer \(layer): edge to \(target), which is free"
+        }
+      }
+    }
+    return nil
+  }
+
+  /// Codes that were written without their nibbles would be walked by those of a row before.
+  private func brokenNibbles() -> String? {
+    guard let nibbles = view.pointee.nibbles, mappedFrom == nil else { return nil }
+    let (stride, short) = (Int(view.pointee.stride), Int(view.pointee.nibble_stride))
+    for slot in 0..<count where isLive(UInt32(slot)) {
+      for at in 0..<options.dimension {
+        let pair = nibbles[slot * short + at / 128 * 64 + at % 64]
+        let nibble = at % 128 < 64 ? pair & 15 : pair >> 4
+        guard nibble == view.pointee.codes[slot * stride + at] >> 4 else {
+          return "node \(slot): nibble \(at) is not that of its code"
         }
       }
     }

@@ -62,6 +62,8 @@ extension GraphStore {
     cvx_set_head(view, UInt32(other.count), other.entry)
     (pending, free, sweep) = (other.pending, other.free, other.sweep)
     noteRemoved()
+    shortenAll()
+    judgeNibbles(added: count, scratch: InsertScratch(dimension: options.dimension))
     // No reader of this store has seen the slots that one of the other's may hold.
     for waiting in other.limbo { free = waiting.slots + free }
   }

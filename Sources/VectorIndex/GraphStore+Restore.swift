@@ -37,7 +37,10 @@ extension GraphStore {
     free.reverse()
     noteRemoved()
     guard count == 0 || Int(entry) < count else { return "entry point \(entry) of \(count) nodes" }
-    return brokenGraph()
+    if let broken = brokenGraph() { return broken }
+    shortenAll()
+    judgeNibbles(added: count, scratch: InsertScratch(dimension: options.dimension))
+    return nil
   }
 
   /// A distance computed from these never overflows or becomes NaN.

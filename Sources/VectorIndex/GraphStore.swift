@@ -25,6 +25,7 @@ final class GraphStore {
   private let codes: ArraySpace<UInt8>
   private let residuals: ArraySpace<Int8>?
   private let factors: ArraySpace<cvx_factor>
+  let short: ShortCodes?
   private let edges: ArraySpace<UInt32>
   private let levels: ArraySpace<UInt8>
   private let upperStarts: ArraySpace<UInt32>
@@ -48,6 +49,8 @@ final class GraphStore {
   /// Slots to be used again, the next one last.
   var free: [UInt32] = []
   var sweep: Sweep?
+  /// Rows that came since it was last asked whether walks may go by nibbles.
+  var unjudged = 0
 
   /// A pass over all lists that replaces edges to removed slots.
   struct Sweep {
@@ -76,6 +79,7 @@ final class GraphStore {
       {
         (self.codes, self.factors, self.edges, self.levels) = (codes, factors, edges, levels)
         self.residuals = isCompact ? nil : residuals
+        short = isCompact ? nil : ShortCodes(stride: stride, rows: rows)
         (self.upperStarts, self.upperEdges) = (upperStarts, upperEdges)
         (self.live, self.ids) = (live, ids)
         break
@@ -101,6 +105,9 @@ final class GraphStore {
     view.pointee.codes = codes.base
     view.pointee.residuals = residuals?.base
     view.pointee.factors = factors.base
+    view.pointee.nibbles = short?.nibbles.base
+    view.pointee.nibble_factors = short?.factors.base
+    view.pointee.nibble_stride = cvx_nibble_stride(UInt32(stride))
     view.pointee.edges = edges.base
     view.pointee.levels = levels.base
     view.pointee.upper_starts = upperStarts.base
@@ -169,7 +176,7 @@ final class GraphStore {
       codes.pageToPrepare(beyond: slots * stride)
       ?? residuals?.pageToPrepare(beyond: slots * stride)
       ?? edges.pageToPrepare(beyond: slots * 2 * options.m)
-      ?? factors.pageToPrepare(beyond: slots)
+      ?? factors.pageToPrepare(beyond: slots) ?? short?.pageToPrepare(beyond: slots)
       ?? ids.pageToPrepare(beyond: slots)
       ?? levels.pageToPrepare(beyond: slots)
       ?? upperStarts.pageToPrepare(beyond: slots)
@@ -202,6 +209,7 @@ final class GraphStore {
     factors.base[Int(slot)] = cvx_encode(
       rotated, mean, dimension, Int32(options.metric.rawValue), codes.base + at,
       residuals.map { $0.base + at })
+    cvx_shorten(view, slot)
     ids.base[Int(slot)] = id
     if id != UInt64(slot) { cvx_set_ids_are_slots(view, 0) }
   }

@@ -155,6 +155,12 @@ public final class VectorIndex: @unchecked Sendable {
   /// The first broken rule of the graph's structure, or nil: for tests and for `verify` commands.
   package func brokenInvariant() -> String? { change { store, _ in store.brokenInvariant() } }
 
+  /// Whether walks go by the codes' upper halves: found out as rows come, set by tests.
+  package var walksByNibbles: Bool {
+    get { change { store, _ in cvx_by_nibbles(store.view) != 0 } }
+    set { change { store, _ in cvx_set_by_nibbles(store.view, newValue ? 1 : 0) } }
+  }
+
   static func check(_ options: Options) throws(VectorIndexError) {
     try check("dimension", options.dimension, in: dimensionRange)
     try check("m", options.m, in: mRange)

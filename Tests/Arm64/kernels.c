@@ -1,5 +1,5 @@
 // Contract: on arm64 every kernel of CVector is within 1e-5 of the sum of magnitudes (or of
-// squares) of a Float64 reference, and sums of codes are exact integers, at every dimension
+// squares) of a Float64 reference, and sums of codes are exact integers, of their upper halves too, at every dimension
 // 1...1,024 and some up to 4,096, at every alignment of a float and a byte; the checksum is that of
 // the table; the rotation comes back; a scan finds what brute force finds, and one for a tile of
 // queries the same.
@@ -66,6 +66,36 @@ static void check_codes(size_t dimension) {
         require(sums[row] == sum && scanned[row] == sum, "sum of codes", dimension, level);
       }
     }
+}
+
+// With a scale of 2 and no bias, a distance is 241 times the query's sum less 32 times the row's,
+// as a float: the query has one component at a time that is not 0, so that it holds every sum.
+static void check_nibbles(size_t dimension) {
+  static uint8_t nibbles[5 * CVX_STRIDE_MAX];
+  static int8_t one[CVX_STRIDE_MAX + 64] __attribute__((aligned(64)));
+  cvx_factor factors[5], short_factors[5];
+  const uint32_t slots[5] = {4, 2, 0, 1, 3};
+  cvx_view view = {.dimension = (uint32_t)dimension, .stride = (uint32_t)cvx_stride(dimension),
+                   .metric = CVX_INNER_PRODUCT, .codes = codes, .factors = factors,
+                   .nibbles = nibbles, .nibble_factors = short_factors};
+  view.nibble_stride = cvx_nibble_stride(view.stride);
+  for (uint32_t row = 0; row < 5; row++) {
+    factors[row] = (cvx_factor){2, 0};
+    cvx_shorten(&view, row);
+  }
+  size_t at = draw() % dimension;
+  one[at] = (int8_t)((int)(draw() % 255) - 127);
+  cvx_query asked = {.codes = one, .scale = 1, .offset = 128 * one[at]};
+  for (int level = CVECTOR_BASELINE; level <= cvector_level(); level++)
+    for (uint32_t count = 1; count <= 5; count++) {
+      float out[CVX_GROUP + 4];
+      cvx_nibble_rows(level, &view, &asked, slots, count, out);
+      for (uint32_t place = 0; place < count; place++) {
+        int nibble = codes[slots[place] * view.stride + at] / 16;
+        require(out[place] == (float)((241 - 32 * nibble) * one[at]), "nibbles", dimension, level);
+      }
+    }
+  one[at] = 0;
 }
 
 static void check_exact(size_t dimension) {
@@ -171,6 +201,7 @@ int main(void) {
     size_t dimension = step <= 1024 ? step : large[step - 1025];
     for (size_t shift = 0; shift < 16; shift++) check_floats(dimension, shift);
     check_codes(dimension);
+    for (int turn = 0; turn < 20; turn++) check_nibbles(dimension);
     check_exact(dimension);
     check_rotation(dimension);
   }

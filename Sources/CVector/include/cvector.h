@@ -106,6 +106,8 @@ typedef struct {
   const float *exact;
   /// The same with zeros up to the stride, where distances go by all bits of the rows; else null.
   const float *fine;
+  /// Whether walks go by the rows' nibbles.
+  uint32_t by_nibbles;
 } cvx_query;
 
 /// By the kernel of `level`, Σ (yᵢ − zᵢ)² of a row and a query, or Σ yᵢ·zᵢ.
@@ -127,6 +129,9 @@ void cvx_code_sums(int level, const uint8_t *codes, size_t stride, uint32_t coun
 /// The same by the kernel for rows that come from memory.
 void cvx_scan_sums(int level, const uint8_t *codes, size_t stride, uint32_t count,
                    const int8_t *query, int32_t *sums);
+
+/// Bytes of a row's nibbles in whole cache lines; below 128 codes they would be as long as these.
+uint32_t cvx_nibble_stride(uint32_t stride);
 
 /// By the kernel of `level`, the places of the bits that are set among the first `count`, from those
 /// of `*word` on, in any order within 512; as many as `slots`, which holds 2,056, has room for, and
@@ -160,6 +165,12 @@ typedef struct {
   uint8_t *codes;
   int8_t *residuals;
   cvx_factor *factors;
+  /// The codes' upper halves and what their distances begin with, or null: `cvx_shorten`.
+  uint8_t *nibbles;
+  cvx_factor *nibble_factors;
+  uint32_t nibble_stride;
+  /// Whether walks go by them.
+  uint32_t by_nibbles;
   uint32_t *edges;
   uint8_t *levels;
   uint32_t *upper_starts;
@@ -177,6 +188,14 @@ typedef struct {
   /// Σ meanᵢ².
   float mean_square;
 } cvx_view;
+
+/// By the kernel of `level`, distances of at most 64 rows by their nibbles; `out` has room for four
+/// more, and the query's codes have zeros up to a multiple of 128.
+void cvx_nibble_rows(int level, const cvx_view *view, const cvx_query *query,
+                     const uint32_t *slots, uint32_t count, float *out);
+
+/// Makes a row's nibbles of its codes, where the view has room for them.
+void cvx_shorten(const cvx_view *view, uint32_t slot);
 
 /// An answer: a slot and its distance.
 typedef struct {
@@ -364,6 +383,13 @@ int cvx_live(const cvx_view *view, uint32_t slot);
 /// The bit of a slot; it must change.
 void cvx_set_live(cvx_view *view, uint32_t slot, int is_live);
 void cvx_set_ids_are_slots(cvx_view *view, int are_slots);
+/// Whether the nibbles of most of the first `count` rows tell their neighbours apart: from a walk for
+/// each of a few rows that are spread over all.
+int cvx_are_nibbles_sharp(const cvx_view *view, cvx_scratch *scratch, uint32_t count,
+                          uint32_t entry);
+/// Whether walks go by nibbles, which the view has then.
+void cvx_set_by_nibbles(cvx_view *view, int by_nibbles);
+uint32_t cvx_by_nibbles(const cvx_view *view);
 void cvx_clear_edges(cvx_view *view, uint32_t slot);
 void cvx_set_edges(cvx_view *view, uint32_t slot, uint32_t layer, const uint32_t *chosen);
 
