@@ -147,18 +147,20 @@ def growth(bench):
     """50k rows grow to 500k, one by one: the longest addition, and memory at its peak."""
     table = bench.table; table.head("growing tenfold (seeded)")
     data = datasets.clustered(bench.work, bench.count(500_000), 64, 100, "cosine", 13)
-    kfm = Kfm(bench.kfm, bench.work); kfm.open(data); n = len(data.base)
-    kfm.build(n=n // 10, threads=2)
-    waits = bench.compile("waits"); machine = peers.longest_wait(waits, bench.seconds * 100)
-    answer = kfm.call(op="mixed", **{"from": n // 10, "to": n}, ef=64, k=10)
-    machine = max(machine, peers.longest_wait(waits, bench.seconds * 100))
-    status = dict(line.split(":", 1) for line in open(f"/proc/{kfm.pid}/status") if ":" in line)
-    kilobytes = lambda name: int(status[name].split()[0])
-    table.row("50k to 500k rows: longest addition", answer["longest_add_us"] / 1e3, 10, None, True, " ms", f"of it {answer['longest_add_ran_us'] / 1e3:.2f} ms on a processor, {answer['longest_add_preempted_us'] / 1e3:.2f} ms preempted; {answer['longest_add_cpu_us'] / 1e3:.2f} ms of processor time at most")
-    table.note(f"a plain loop in C beside another busy thread, {bench.seconds * 100:.0f} s before and after: longest wait {machine:.1f} ms")
-    # The driver's own copy of the rows to come is in both.
-    table.row("50k to 500k rows: peak RSS to final", kilobytes("VmHWM") / kilobytes("VmRSS"), 1.3, None, True, "x", f"{kilobytes('VmRSS') / 1024:.0f} MB, recall at ef 64 {data.recall(kfm.search(64)[0], 10):.4f}")
-    kfm.close()
+    waits = bench.compile("waits"); wait = lambda: peers.longest_wait(waits, bench.seconds * 100)
+    for readers, what in ((0, ""), (1, " beside a thread that searches")):
+        kfm = Kfm(bench.kfm, bench.work); kfm.open(data); n = len(data.base)
+        kfm.build(n=n // 10, threads=2)
+        machine = wait()
+        answer = kfm.call(op="mixed", **{"from": n // 10, "to": n}, ef=64, k=10, readers=readers)
+        machine = max(machine, wait())
+        status = dict(line.split(":", 1) for line in open(f"/proc/{kfm.pid}/status") if ":" in line)
+        kilobytes = lambda name: int(status[name].split()[0])
+        table.row(f"50k to 500k rows{what}: longest addition", answer["longest_add_us"] / 1e3, 10, None, True, " ms", f"of it {answer['longest_add_ran_us'] / 1e3:.2f} ms on a processor, {answer['longest_add_preempted_us'] / 1e3:.2f} ms preempted; {answer['longest_add_cpu_us'] / 1e3:.2f} ms of processor time at most")
+        table.note(f"a plain loop in C beside another busy thread, {bench.seconds * 100:.0f} s before and after: longest wait {machine:.1f} ms")
+        # The driver's own copy of the rows to come is in both.
+        table.row(f"50k to 500k rows{what}: peak RSS to final", kilobytes("VmHWM") / kilobytes("VmRSS"), 1.3, None, True, "x", f"{kilobytes('VmRSS') / 1024:.0f} MB, recall at ef 64 {data.recall(kfm.search(64)[0], 10):.4f}")
+        kfm.close()
 
 
 def files(bench, data, kfm):

@@ -77,6 +77,21 @@ import Testing
     #expect(answers[5]["n"] == 36 && answers[5]["count"] == 500)
   }
 
+  @Test(arguments: [0, 1]) func rowsAreAddedAloneOrBesideSearches(readers: Int) throws {
+    let set = try DatasetFolder(metric: "l2", type: "float32", rows: 600, dimension: 24)
+    let answers = try serve([
+      "{\"op\":\"open\",\"data\":\"\(set.path)\"}", "{\"op\":\"build\",\"n\":100}",
+      "{\"op\":\"mixed\",\"from\":100,\"to\":600,\"readers\":\(readers)}",
+      "{\"op\":\"search\",\"ef\":100,\"k\":10,\"ids_out\":\"\(set.path)/ids\"}",
+    ])
+    for answer in answers { #expect(answer["error"] == nil, "\(answer.text)") }
+    let mixed = answers[2]
+    #expect(mixed["n"] == 500)
+    #expect((mixed["longest_add_us"]?.number ?? 0) >= (mixed["p50_add_us"]?.number ?? .infinity))
+    #expect((mixed["p99_us"]?.number != nil) == (readers == 1), "queries only where some searches")
+    #expect(try set.recall(of: set.int32("ids"), k: 10) >= 0.98)
+  }
+
   @Test(arguments: [
     ("\"dims\":24", "\"dims\":0", "dims"), ("\"l2\"", "\"l3\"", "metric"),
     ("\"little\"", "\"big\"", "endian"), ("\"float32\"", "\"float31\"", "dtype"),

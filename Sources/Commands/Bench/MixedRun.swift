@@ -2,7 +2,7 @@ import Glibc
 import Synchronization
 import VectorIndex
 
-/// One thread searches, one query a call, while another adds rows one by one.
+/// One thread searches, one query a call, while another adds rows one by one; or one adds alone.
 struct MixedRun: Sendable {
   struct Result: Sendable {
     /// Nanoseconds of single queries before anything was added, and meanwhile; sorted.
@@ -38,8 +38,14 @@ struct MixedRun: Sendable {
   let queries: [Float]
   let k: Int
   let ef: Int
+  /// Whether a thread searches meanwhile.
+  let isSearched: Bool
 
   func run() throws -> Result {
+    guard isSearched else {
+      let (additions, longest) = try add().get()
+      return Result(idle: [], busy: [], additions: additions.sorted(), longest: longest)
+    }
     let idle = try search { false }
     let progress = Writing()
     let thread = Thread { progress.finish(add()) }

@@ -171,7 +171,8 @@ struct VecServeSession {
     let run = MixedRun(
       index: index.index, data: opened.data.base, rows: from..<to, queries: opened.queries,
       k: try request.integer("k", in: Limit.k, default: 10),
-      ef: try request.integer("ef", in: Limit.ef, default: 64))
+      ef: try request.integer("ef", in: Limit.ef, default: 64),
+      isSearched: try request.integer("readers", in: 0...1, default: 1) == 1)
     let result = try run.run()
     func percentile(_ sorted: [Int64], _ share: Double) -> JSON {
       guard !sorted.isEmpty else { return .null }
