@@ -33,7 +33,8 @@ void cvx_scan_codes(const cvx_view *view, cvx_scratch *scratch, const cvx_query 
     uint32_t listed = cvx_list_allowed(view, allow, count, &word, slots);
     measure(view, query, slots, listed, distances);
     scratch->evaluations += listed;
-    cvx_offer(view, scratch->found, &scratch->found_count, wanted, slots, distances, listed, 1);
+    cvx_offer(view, scratch->found, &scratch->found_count, wanted, slots, distances, listed, 1,
+              0);
   }
 }
 
@@ -89,9 +90,10 @@ int cvx_walk_allowed(const cvx_view *view, const cvx_query *query, cvx_scratch *
                               (!allow || cvx_is_live(allow, candidate)));
       }
       passed += passing;
-      cvx_offer(view, scratch->found, &scratch->found_count, ef, good, near, passing, 1);
+      cvx_offer(view, scratch->found, &scratch->found_count, ef, good, near, passing, 1,
+                0);
       uint32_t lowest = cvx_offer(view, scratch->pool, &scratch->pool_count, width, fresh + from,
-                                  distances, group, layer);
+                                  distances, group, layer, 0);
       next = lowest < next ? lowest : next;
     }
     seen += found;

@@ -160,10 +160,11 @@ uint32_t cvx_insert(uint64_t *pool, uint32_t *count, uint32_t capacity, uint64_t
 
 /// Offers `count` measured rows to a sorted list of `held`, which keeps at most `ef` and has room for
 /// as many rounded up to a multiple of 8; the lowest place that one of them took, or a number above
-/// all. Where `layer` is 0, the edges of those rows are needed soon.
+/// all. Where `layer` is 0, the edges of those rows are needed soon. Where `aside` is not null, removed
+/// rows go there instead, if they would have been taken.
 typedef uint32_t (*cvx_offer_kernel)(const cvx_view *, uint64_t *list, uint32_t *held, uint32_t ef,
                                      const uint32_t *slots, const float *distances,
-                                     uint32_t count, uint32_t layer);
+                                     uint32_t count, uint32_t layer, cvx_aside *aside);
 extern cvx_offer_kernel cvx_offer;
 
 /// Of a list of `degree` slots, those below `count` whose bit is not set yet; it is set then. Room

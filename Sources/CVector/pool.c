@@ -31,14 +31,22 @@ CVX_INLINE void prefetch_edges(const cvx_view *view, uint32_t slot, uint32_t lay
   __builtin_prefetch(edges + 16);
 }
 
+// Whether the row was removed and goes aside; its edges are needed soon all the same.
+CVX_INLINE int is_put_aside(const cvx_view *view, uint32_t slot, uint64_t key, cvx_aside *aside) {
+  if (!aside || cvx_is_live(view->live, slot)) return 0;
+  cvx_insert(aside->keys, &aside->count, CVX_ASIDE_MAX, key);
+  prefetch_edges(view, slot, 0);
+  return 1;
+}
+
 static uint32_t offer_baseline(const cvx_view *view, uint64_t *pool, uint32_t *held, uint32_t ef,
                                const uint32_t *slots, const float *distances, uint32_t count,
-                               uint32_t layer) {
+                               uint32_t layer, cvx_aside *aside) {
   uint32_t lowest = UINT32_MAX;
   uint64_t worst = *held == ef ? pool[ef - 1] : UINT64_MAX;
   for (uint32_t at = 0; at < count; at++) {
     uint64_t key = cvx_key(distances[at], slots[at]);
-    if (key >= worst) continue;
+    if (key >= worst || is_put_aside(view, slots[at], key, aside)) continue;
     uint32_t position = cvx_insert(pool, held, ef, key);
     prefetch_edges(view, slots[at], layer);
     lowest = position < lowest ? position : lowest;
@@ -86,14 +94,14 @@ typedef struct {
 // memory.
 WIDE CVX_INLINE void take_good(const cvx_view *view, uint64_t *pool, uint32_t ef, uint32_t parts,
                                const uint32_t *slots, const uint32_t *halves, uint32_t good,
-                               uint32_t layer, came *all) {
+                               uint32_t layer, cvx_aside *aside, came *all) {
   __m512i list[PARTS_MAX], last = _mm512_set1_epi64((ef - 1) & 7);
   uint64_t worst = pool[ef - 1];
   for (uint32_t part = 0; part < parts; part++) list[part] = _mm512_loadu_si512(pool + 8 * part);
   for (; good; good &= good - 1) {
     uint32_t lane = (uint32_t)__builtin_ctz(good), slot = slots[lane];
     uint64_t key = (uint64_t)halves[lane] << 32 | (uint64_t)slot << 1;
-    if (key >= worst) continue;
+    if (key >= worst || is_put_aside(view, slot, key, aside)) continue;
     if (parts == 0) {
       insert_wide(pool, ef, key);
       worst = pool[ef - 1];
@@ -116,7 +124,8 @@ WIDE CVX_INLINE void take_good(const cvx_view *view, uint64_t *pool, uint32_t ef
 
 WIDE CVX_INLINE uint32_t offer_parts(const cvx_view *view, uint64_t *pool, uint32_t *held,
                                      uint32_t ef, uint32_t parts, const uint32_t *slots,
-                                     const float *distances, uint32_t count, uint32_t layer) {
+                                     const float *distances, uint32_t count, uint32_t layer,
+                                     cvx_aside *aside) {
   came all = {UINT64_MAX, 0};
   // What is behind the last must be behind every key.
   if (*held < ef)
@@ -129,7 +138,7 @@ WIDE CVX_INLINE uint32_t offer_parts(const cvx_view *view, uint64_t *pool, uint3
     uint32_t good = _mm512_mask_cmple_epu32_mask(here, each, worst);
     if (good == 0) continue;
     _mm512_store_si512(halves, each);
-    take_good(view, pool, ef, parts, slots + from, halves, good, layer, &all);
+    take_good(view, pool, ef, parts, slots + from, halves, good, layer, aside, &all);
   }
   if (all.taken == 0) return UINT32_MAX;
   *held = *held + all.taken < ef ? *held + all.taken : ef;
@@ -138,15 +147,15 @@ WIDE CVX_INLINE uint32_t offer_parts(const cvx_view *view, uint64_t *pool, uint3
 
 WIDE static uint32_t offer_wide(const cvx_view *view, uint64_t *pool, uint32_t *held, uint32_t ef,
                                 const uint32_t *slots, const float *distances, uint32_t count,
-                                uint32_t layer) {
+                                uint32_t layer, cvx_aside *aside) {
 #define IN_PARTS(PARTS) \
   case PARTS: \
-    return offer_parts(view, pool, held, ef, PARTS, slots, distances, count, layer);
+    return offer_parts(view, pool, held, ef, PARTS, slots, distances, count, layer, aside);
   if (ef > MOVED_MAX)
-    return offer_baseline(view, pool, held, ef, slots, distances, count, layer);
+    return offer_baseline(view, pool, held, ef, slots, distances, count, layer, aside);
   switch ((ef + 7) / 8) {
     IN_PARTS(1) IN_PARTS(2) IN_PARTS(3) IN_PARTS(4) IN_PARTS(5) IN_PARTS(6) IN_PARTS(7) IN_PARTS(8)
-    default: return offer_parts(view, pool, held, ef, 0, slots, distances, count, layer);
+    default: return offer_parts(view, pool, held, ef, 0, slots, distances, count, layer, aside);
   }
 #undef IN_PARTS
 }
@@ -165,7 +174,9 @@ static cvx_offer_kernel kernel_at(int level) {
 void cvx_choose_pool(int level) { cvx_offer = kernel_at(level); }
 
 uint32_t cvx_offer_rows(int level, uint64_t *list, uint32_t *held, uint32_t ef,
-                        const uint32_t *slots, const float *distances, uint32_t count) {
-  cvx_view view = {0};
-  return kernel_at(level)(&view, list, held, ef, slots, distances, count, 1);
+                        const uint32_t *slots, const float *distances, uint32_t count,
+                        uint64_t *live, cvx_aside *aside) {
+  // Places of edges are asked for, not read.
+  cvx_view view = {.live = live};
+  return kernel_at(level)(&view, list, held, ef, slots, distances, count, 1, aside);
 }

@@ -3,9 +3,8 @@
 // beside it leads outside the arrays.
 #include "graph.h"
 
-/// Removed rows that a walk keeps in mind, and that it follows beside half as many as it has
-/// candidates: where more are around, there are better ways.
-#define PAST_MAX 64
+/// Removed rows that a walk follows beside half as many as it has candidates: where more are around,
+/// there are better ways.
 #define PAST_MIN 16
 
 /// Candidates that a wide walk follows at once: their rows come from memory together.
@@ -106,24 +105,6 @@ uint64_t cvx_descend(const cvx_view *view, const cvx_query *query, cvx_scratch *
   return best;
 }
 
-// Offers a group of rows to the pool of a walk past removed rows, which go to a list of their own;
-// the lowest place that one of them took.
-static uint32_t offer_past(const cvx_view *view, cvx_scratch *scratch, const uint32_t *slots,
-                           const float *distances, uint32_t count, uint32_t room) {
-  uint32_t live[CVX_GROUP], kept = 0;
-  float near[CVX_GROUP + 4];
-  uint64_t worst = scratch->pool_count == room ? scratch->pool[room - 1] : UINT64_MAX;
-  for (uint32_t at = 0; at < count; at++) {
-    uint64_t key = cvx_key(distances[at], slots[at]);
-    if (key >= worst) continue;
-    live[kept] = slots[at];
-    near[kept] = distances[at];
-    if (cvx_is_live(view->live, slots[at])) kept++;
-    else cvx_insert(scratch->found, &scratch->found_count, PAST_MAX, key);
-  }
-  return cvx_offer(view, scratch->pool, &scratch->pool_count, room, live, near, kept, 0);
-}
-
 // Begins a walk at `start`, which is there or not.
 CVX_INLINE void begin(cvx_scratch *scratch, uint32_t count, uint64_t start, uint32_t ef) {
   cvx_visit_begin(scratch, count);
@@ -139,9 +120,11 @@ typedef struct {
   uint32_t count;
 } ahead;
 
-// Measures and offers them; where the walk goes on, of `next` and the lowest place that was taken.
+// Measures and offers them, removed ones to `aside` where that is not null; where the walk goes on, of
+// `next` and the lowest place that was taken.
 CVX_INLINE uint32_t take(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
-                         ahead *rows, uint32_t layer, uint32_t room, uint32_t next) {
+                         ahead *rows, uint32_t layer, uint32_t room, uint32_t next,
+                         cvx_aside *aside) {
   float distances[CVX_GROUP + 4];
   for (uint32_t from = 0; from < rows->count; from += CVX_GROUP) {
     uint32_t group = rows->count - from < CVX_GROUP ? rows->count - from : CVX_GROUP;
@@ -149,23 +132,7 @@ CVX_INLINE uint32_t take(const cvx_view *view, const cvx_query *query, cvx_scrat
     measure(view, query, rows->slots + from, group, distances);
     uint32_t lowest =
         cvx_offer(view, scratch->pool, &scratch->pool_count, room, rows->slots + from, distances,
-                  group, layer);
-    next = lowest < next ? lowest : next;
-  }
-  scratch->evaluations += rows->count;
-  rows->count = 0;
-  return next;
-}
-
-// The same for a walk past removed rows.
-CVX_INLINE uint32_t take_past(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
-                              ahead *rows, uint32_t room, uint32_t next) {
-  float distances[CVX_GROUP + 4];
-  for (uint32_t from = 0; from < rows->count; from += CVX_GROUP) {
-    uint32_t group = rows->count - from < CVX_GROUP ? rows->count - from : CVX_GROUP;
-    if (from > 0) ask(view, query, rows->slots + from, group);
-    measure(view, query, rows->slots + from, group, distances);
-    uint32_t lowest = offer_past(view, scratch, rows->slots + from, distances, group, room);
+                  group, layer, aside);
     next = lowest < next ? lowest : next;
   }
   scratch->evaluations += rows->count;
@@ -197,8 +164,8 @@ void cvx_walk(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch
       ask(view, query, rows[side].slots, first);
       next = cursor + 1;
     }
-    next = take(view, query, scratch, &rows[1 - side], layer, room, next);
-    if (!is_late) next = take(view, query, scratch, &rows[side], layer, room, next);
+    next = take(view, query, scratch, &rows[1 - side], layer, room, next, 0);
+    if (!is_late) next = take(view, query, scratch, &rows[side], layer, room, next, 0);
     while (next < scratch->pool_count && (scratch->pool[next] & CVX_EXPANDED)) next++;
     cursor = next;
     side = 1 - side;
@@ -224,7 +191,7 @@ static uint32_t expand_some(const cvx_view *view, const cvx_query *query, cvx_sc
     ask(view, query, fresh + from, group);
     measure(view, query, fresh + from, group, distances);
     uint32_t lowest = cvx_offer(view, scratch->pool, &scratch->pool_count, ef, fresh + from,
-                                distances, group, layer);
+                                distances, group, layer, 0);
     next = lowest < next ? lowest : next;
   }
   scratch->evaluations += found;
@@ -242,19 +209,19 @@ void cvx_walk_wide(const cvx_view *view, const cvx_query *query, cvx_scratch *sc
 }
 
 // Whether the nearest removed row is to be followed before the candidate at `cursor`.
-CVX_INLINE int is_removed_next(const cvx_scratch *scratch, uint32_t cursor, uint32_t ef) {
-  if (scratch->found_count == 0) return 0;
-  if (is_followed(scratch, cursor, ef)) return scratch->found[0] < scratch->pool[cursor];
-  return scratch->pool_count < ef ||
-         scratch->found[0] < (scratch->pool[ef - 1] & ~CVX_EXPANDED);
+CVX_INLINE int is_removed_next(const cvx_scratch *scratch, const cvx_aside *aside, uint32_t cursor,
+                               uint32_t ef) {
+  if (aside->count == 0) return 0;
+  if (is_followed(scratch, cursor, ef)) return aside->keys[0] < scratch->pool[cursor];
+  return scratch->pool_count < ef || aside->keys[0] < (scratch->pool[ef - 1] & ~CVX_EXPANDED);
 }
 
 // The row that a walk past removed ones follows next, or CVX_NONE.
-CVX_INLINE uint32_t next_past(cvx_scratch *scratch, uint32_t *cursor, uint32_t ef,
+CVX_INLINE uint32_t next_past(cvx_scratch *scratch, cvx_aside *aside, uint32_t *cursor, uint32_t ef,
                               uint32_t *passed) {
-  if (is_removed_next(scratch, *cursor, ef)) {
-    uint32_t slot = cvx_key_slot(scratch->found[0]);
-    memmove(scratch->found, scratch->found + 1, --scratch->found_count * sizeof(uint64_t));
+  if (is_removed_next(scratch, aside, *cursor, ef)) {
+    uint32_t slot = cvx_key_slot(aside->keys[0]);
+    memmove(aside->keys, aside->keys + 1, --aside->count * sizeof(uint64_t));
     *passed += 1;
     return slot;
   }
@@ -266,26 +233,25 @@ CVX_INLINE uint32_t next_past(cvx_scratch *scratch, uint32_t *cursor, uint32_t e
 int cvx_walk_past(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
                   uint32_t count, uint64_t start, uint32_t ef, uint32_t room) {
   ahead rows[2];
+  cvx_aside aside;
   uint32_t cursor = 0, passed = 0, side = 0;
-  rows[0].count = rows[1].count = 0;
-  cvx_reserve_found(scratch, PAST_MAX);
+  rows[0].count = rows[1].count = aside.count = 0;
   begin(scratch, count, start, room);
-  scratch->found_count = 0;
   if (!cvx_is_live(view->live, cvx_key_slot(start))) {
-    scratch->found[scratch->found_count++] = start;
+    aside.keys[aside.count++] = start;
     scratch->pool_count = 0;
   }
   while (passed <= ef / 2 + PAST_MIN) {
     uint32_t is_late = scratch->pool_count >= ef && cursor > 0;
-    uint32_t slot = next_past(scratch, &cursor, ef, &passed);
+    uint32_t slot = next_past(scratch, &aside, &cursor, ef, &passed);
     if (slot == CVX_NONE && rows[1 - side].count == 0) break;
     if (slot != CVX_NONE) {
       rows[side].count = cvx_collect(view, scratch, slot, 0, count, rows[side].slots);
       uint32_t first = rows[side].count < CVX_GROUP ? rows[side].count : CVX_GROUP;
       ask(view, query, rows[side].slots, first);
     }
-    cursor = take_past(view, query, scratch, &rows[1 - side], room, cursor);
-    if (!is_late) cursor = take_past(view, query, scratch, &rows[side], room, cursor);
+    cursor = take(view, query, scratch, &rows[1 - side], 0, room, cursor, &aside);
+    if (!is_late) cursor = take(view, query, scratch, &rows[side], 0, room, cursor, &aside);
     while (cursor < scratch->pool_count && (scratch->pool[cursor] & CVX_EXPANDED)) cursor++;
     side = 1 - side;
   }

@@ -138,7 +138,7 @@ import Testing
           let before = Set(expected)
           expected = Array((expected + keys).sorted().prefix(ef))
           let lowest = cvx_offer_rows(
-            level, &list, &held, UInt32(ef), slots, distances, UInt32(count))
+            level, &list, &held, UInt32(ef), slots, distances, UInt32(count), nil, nil)
           #expect(Array(list.prefix(Int(held))) == expected, "ef \(ef), level \(level)")
           let taken = expected.firstIndex { !before.contains($0) }
           #expect(Int(lowest) >= taken ?? Int(held), "ef \(ef), level \(level)")
@@ -148,6 +148,41 @@ import Testing
             expected[at] |= 1
             list[at] |= 1
           }
+        }
+      }
+    }
+  }
+
+  @Test func removedRowsGoAside() {
+    let random = SeededRandom(seed: 30)
+    for ef in Array(1...20) + [63, 64, 65, 128, 513] {
+      for level in Int32(CVECTOR_BASELINE)...cvector_level() {
+        var (list, held) = ([UInt64](repeating: 7, count: (ef + 7) / 8 * 8), UInt32(0))
+        var live = (0..<100).map { _ in random.next() }
+        var (aside, kept, removed) = (cvx_aside(), [UInt64](), [UInt64]())
+        for group in 0..<30 {
+          let slots = (0..<random.next(below: 65)).map { UInt32(group * 64) + UInt32($0) }
+          let distances = slots.map { _ in Float(Int(random.next(below: 400)) - 200) / 8 }
+          let keys = zip(distances, slots).map { Self.key($0, $1) }
+          func isLive(_ key: UInt64) -> Bool {
+            let slot = Int(UInt32(truncatingIfNeeded: key >> 1))
+            return live[slot / 64] >> UInt64(slot % 64) & 1 == 1
+          }
+          // A removed row counts if it would have been taken when it came.
+          for key in keys where kept.count < ef || key < kept[ef - 1] {
+            if isLive(key) {
+              kept = Array((kept + [key]).sorted().prefix(ef))
+            } else {
+              removed = Array((removed + [key]).sorted().prefix(Int(CVX_ASIDE_MAX)))
+            }
+          }
+          cvx_offer_rows(
+            level, &list, &held, UInt32(ef), slots, distances, UInt32(slots.count), &live, &aside)
+          #expect(Array(list.prefix(Int(held))) == kept, "ef \(ef), level \(level)")
+          let found = withUnsafeBytes(of: aside.keys) {
+            Array($0.bindMemory(to: UInt64.self).prefix(Int(aside.count)))
+          }
+          #expect(found == removed, "ef \(ef), level \(level)")
         }
       }
     }

@@ -138,12 +138,23 @@ uint32_t cvx_nibble_stride(uint32_t stride);
 /// `*word` is where the next ones begin.
 uint32_t cvx_list_bits(int level, uint64_t *bits, uint32_t count, uint32_t *word, uint32_t *slots);
 
+/// Removed rows that a walk keeps in mind at most.
+#define CVX_ASIDE_MAX 64
+
+/// The nearest removed rows that a walk met and has not followed yet, sorted.
+typedef struct {
+  uint64_t keys[CVX_ASIDE_MAX];
+  uint32_t count;
+} cvx_aside;
+
 /// By the kernel of `level`, puts measured rows, at most 64, among the `held` nearest of a sorted
 /// list: a word a row, its distance (as an ordered number) above its slot above a bit to mark it.
-/// At most `ef` stay; there is room for `ef` rounded up to a multiple of 8. Returns the lowest place
-/// that one of them took, or a number above all.
+/// At most `ef` stay; there is room for `ef` rounded up to a multiple of 8. Where `aside` is not null,
+/// rows without a bit in `live` go there instead. Returns the lowest place in the list that one of
+/// them took, or a number above all.
 uint32_t cvx_offer_rows(int level, uint64_t *list, uint32_t *held, uint32_t ef,
-                        const uint32_t *slots, const float *distances, uint32_t count);
+                        const uint32_t *slots, const float *distances, uint32_t count,
+                        uint64_t *live, cvx_aside *aside);
 
 /// By the kernel of `level`, of a list of at most 256 slots those below `count` whose bit is not set
 /// yet, each once; it is set then. `fresh` has room for 257.
