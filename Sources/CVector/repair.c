@@ -63,7 +63,7 @@ static void replace_lost(const cvx_view *view, cvx_scratch *scratch, uint32_t la
 // Chooses among the rows that are left and those behind the lost ones.
 static void choose_anew(const cvx_view *view, cvx_scratch *scratch, uint32_t slot, uint32_t layer,
                         const list *lost, uint32_t count, uint32_t least, list *kept) {
-  uint32_t rows[CVX_DEGREE_MAX * (BEHIND + 1)], held = kept->count, sorted = 0;
+  uint32_t rows[CVX_DEGREE_MAX * (BEHIND + 1)], held = kept->count, sorted;
   float distances[CVX_DEGREE_MAX * (BEHIND + 1) + 4];
   memcpy(rows, kept->slots, held * sizeof(uint32_t));
   for (uint32_t at = 0; at < lost->count; at++)
@@ -76,9 +76,7 @@ static void choose_anew(const cvx_view *view, cvx_scratch *scratch, uint32_t slo
     cvx_sharpen_row(view, slot, &query, scratch->query_fine);
     cvx_measure(view, &query, rows, held, distances);
   }
-  cvx_reserve_pool(scratch, held);
-  for (uint32_t at = 0; at < held; at++)
-    cvx_insert(scratch->pool, &sorted, held, cvx_key(distances[at], rows[at]));
+  sorted = cvx_rank(view, scratch, rows, distances, held);
   kept->count = cvx_select(view, scratch, scratch->pool, sorted, least, is_fine, kept->slots);
 }
 
