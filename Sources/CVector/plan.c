@@ -54,11 +54,36 @@ static void pass_over(const cvx_view *view, cvx_scratch *scratch, uint32_t chose
   }
 }
 
+// Candidates that were passed over, nearest first, and how far they are from the base.
+typedef struct {
+  uint32_t slots[CVX_DEGREE_MAX];
+  float distances[CVX_DEGREE_MAX];
+  uint32_t count;
+} spare;
+
+// Room that is left: first for rows that are not there yet, then for copies.
+static uint32_t fill_up(spare *rows, uint32_t limit, uint32_t *chosen, float *base,
+                        uint32_t taken) {
+  uint32_t copies = 0;
+  for (uint32_t at = 0; at < rows->count && taken < limit; at++) {
+    if (has_distance(base, taken, rows->distances[at])) {
+      rows->slots[copies++] = rows->slots[at];
+      continue;
+    }
+    chosen[taken] = rows->slots[at];
+    base[taken++] = rows->distances[at];
+  }
+  for (uint32_t at = 0; at < copies && taken < limit; at++) chosen[taken++] = rows->slots[at];
+  return taken;
+}
+
 uint32_t cvx_select(const cvx_view *view, cvx_scratch *scratch, const uint64_t *candidates,
                     uint32_t count, uint32_t limit, int is_fine, uint32_t *chosen) {
-  float base[CVX_DEGREE_MAX], away[CVX_DEGREE_MAX];
-  uint32_t pruned[CVX_DEGREE_MAX], taken = 0, left = 0;
+  float base[CVX_DEGREE_MAX];
+  uint32_t taken = 0;
+  spare others;
   block rows;
+  others.count = 0;
   for (uint32_t from = 0; from < count && taken < limit; from += CVX_GROUP) {
     read_block(view, candidates + from, count - from, &rows);
     uint64_t picked = 0;
@@ -73,24 +98,13 @@ uint32_t cvx_select(const cvx_view *view, cvx_scratch *scratch, const uint64_t *
       pass_over(view, scratch, chosen[taken], base[taken], is_fine, &rows);
       taken++;
     }
-    for (uint32_t at = 0; at < rows.count && left < limit; at++) {
+    for (uint32_t at = 0; at < rows.count && others.count < limit; at++) {
       if (picked >> at & 1) continue;
-      away[left] = rows.distances[at];
-      pruned[left++] = rows.slots[at];
+      others.distances[others.count] = rows.distances[at];
+      others.slots[others.count++] = rows.slots[at];
     }
   }
-  // Room that is left: first for rows that are not there yet, then for copies.
-  uint32_t copies = 0;
-  for (uint32_t at = 0; at < left && taken < limit; at++) {
-    if (has_distance(base, taken, away[at])) {
-      pruned[copies++] = pruned[at];
-      continue;
-    }
-    chosen[taken] = pruned[at];
-    base[taken++] = away[at];
-  }
-  for (uint32_t at = 0; at < copies && taken < limit; at++) chosen[taken++] = pruned[at];
-  return taken;
+  return fill_up(&others, limit, chosen, base, taken);
 }
 
 // Of the peers from `*from` on that reach `layer`, the next ones.
