@@ -127,12 +127,13 @@ void cvx_apart(const cvx_view *view, const cvx_query *query, const uint32_t *slo
 void cvx_walk_fine(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
                    uint32_t count, uint32_t ef, uint32_t room);
 
-int cvx_is_shadowed(const cvx_view *view, const cvx_query *candidate, float distance,
-                    const uint32_t *chosen, const float *base, uint32_t count);
-
 /// Distances of any number of rows.
 void cvx_measure(const cvx_view *view, const cvx_query *query, const uint32_t *slots,
                  uint32_t count, float *distances);
+
+/// Leaves measured rows sorted in `scratch->pool`; how many.
+uint32_t cvx_rank(const cvx_view *view, cvx_scratch *scratch, const uint32_t *slots,
+                  const float *distances, uint32_t count);
 
 void cvx_set_list(const cvx_view *view, uint32_t target, uint32_t layer, const uint32_t *slots,
                   uint32_t count);

@@ -80,6 +80,22 @@ static void pass_over(ordered *list, uint32_t place, const float *between) {
   }
 }
 
+// Whether one of the `chosen` leads to the candidate well enough: it is nearer to it than the base
+// is. Or as far from the base, so most likely a copy of the candidate: under inner product a copy
+// need not be near, and a list of thirty copies leads nowhere.
+static int is_shadowed(const cvx_view *view, const cvx_query *candidate, float distance,
+                       const uint32_t *chosen, const float *base, uint32_t count) {
+  float between[8];
+  for (uint32_t at = 0; at < count; at += 4) {
+    uint32_t group = count - at < 4 ? count - at : 4;
+    cvx_apart(view, candidate, chosen + at, group, between);
+    for (uint32_t lane = 0; lane < group; lane++) {
+      if (between[lane] < distance || base[at + lane] == distance) return 1;
+    }
+  }
+  return 0;
+}
+
 // Puts one more edge where it belongs in a list that is full and in order; the one that is needed
 // least falls out.
 static void take(const cvx_view *view, cvx_scratch *scratch, ordered *list, uint32_t slot,
@@ -90,7 +106,7 @@ static void take(const cvx_view *view, cvx_scratch *scratch, ordered *list, uint
   cvx_query_of_row(view, slot, &query);
   if (is_fine) cvx_sharpen_row(view, slot, &query, scratch->row_fine);
   while (place < list->chosen && list->distances[place] <= distance) place++;
-  if (cvx_is_shadowed(view, &query, distance, list->slots, list->distances, place)) {
+  if (is_shadowed(view, &query, distance, list->slots, list->distances, place)) {
     fill(list, slot, distance);
   } else {
     uint32_t rest = list->chosen - place;
@@ -103,14 +119,12 @@ static void take(const cvx_view *view, cvx_scratch *scratch, ordered *list, uint
   list->chosen = list->chosen < degree ? list->chosen : degree;
 }
 
-// Distances of a list from its row, as sorted candidates in the pool.
-static uint32_t rank(cvx_scratch *scratch, const uint32_t *slots, const float *distances,
-                     uint32_t count) {
-  uint32_t kept = 0;
+uint32_t cvx_rank(const cvx_view *view, cvx_scratch *scratch, const uint32_t *slots,
+                  const float *distances, uint32_t count) {
+  uint32_t held = 0;
   cvx_reserve_pool(scratch, count);
-  for (uint32_t at = 0; at < count; at++)
-    cvx_insert(scratch->pool, &kept, count, cvx_key(distances[at], slots[at]));
-  return kept;
+  cvx_offer(view, scratch->pool, &held, count, slots, distances, count, CVX_NONE, 0);
+  return held;
 }
 
 // Of `sources`, those that are not in the list behind its `held` edges.
@@ -118,8 +132,7 @@ static uint32_t append_new(uint32_t target, uint32_t *all, uint32_t held, const 
                            uint32_t count) {
   for (uint32_t at = 0; at < count && held < 2 * CVX_DEGREE_MAX; at++) {
     int is_there = sources[at] == target;
-    for (uint32_t other = 0; other < held && !is_there; other++)
-      is_there = all[other] == sources[at];
+    for (uint32_t other = 0; other < held; other++) is_there |= all[other] == sources[at];
     if (!is_there) all[held++] = sources[at];
   }
   return held;
@@ -144,7 +157,8 @@ void cvx_link(const cvx_view *view, cvx_scratch *scratch, uint32_t target, uint3
     cvx_sharpen_row(view, target, &query, scratch->query_fine);
     cvx_measure(view, &query, all, held, distances);
   }
-  ordered list = {.count = before};
+  ordered list;
+  list.count = before;
   memcpy(list.slots, all, before * sizeof(uint32_t));
   memcpy(list.distances, distances, before * sizeof(float));
   if (before == degree && find_order(&list)) {
@@ -152,7 +166,7 @@ void cvx_link(const cvx_view *view, cvx_scratch *scratch, uint32_t target, uint3
       take(view, scratch, &list, all[at], distances[at], is_fine);
     return cvx_set_list(view, target, layer, list.slots, list.count);
   }
-  uint32_t kept = rank(scratch, all, distances, held);
+  uint32_t kept = cvx_rank(view, scratch, all, distances, held);
   uint32_t taken = cvx_select(view, scratch, scratch->pool, kept, degree, is_fine, list.slots);
   cvx_set_list(view, target, layer, list.slots, taken);
 }

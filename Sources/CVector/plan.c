@@ -4,77 +4,134 @@
 /// Where more than one in so many candidates was removed, a walk that passes them finds more.
 #define REMOVED_SHARE 5
 
-// Whether one of the `chosen` leads to the candidate well enough: it is nearer to it than the base
-// is. Or as far from the base, so most likely a copy of the candidate: under inner product a copy
-// need not be near, and a list of thirty copies leads nowhere.
-int cvx_is_shadowed(const cvx_view *view, const cvx_query *candidate, float distance,
-                    const uint32_t *chosen, const float *base, uint32_t count) {
-  float between[8];
-  for (uint32_t at = 0; at < count; at += 4) {
-    uint32_t group = count - at < 4 ? count - at : 4;
-    cvx_apart(view, candidate, chosen + at, group, between);
-    for (uint32_t lane = 0; lane < group; lane++) {
-      if (between[lane] < distance || base[at + lane] == distance) return 1;
-    }
-  }
-  return 0;
-}
-
 static int has_distance(const float *distances, uint32_t count, float wanted) {
   for (uint32_t at = 0; at < count; at++)
     if (distances[at] == wanted) return 1;
   return 0;
 }
 
-uint32_t cvx_select(const cvx_view *view, cvx_scratch *scratch, const uint64_t *candidates,
-                    uint32_t count, uint32_t limit, int is_fine, uint32_t *chosen) {
-  float base[CVX_DEGREE_MAX], away[CVX_DEGREE_MAX];
-  uint32_t pruned[CVX_DEGREE_MAX], taken = 0, left = 0;
-  for (uint32_t at = 0; at < count && taken < limit; at++) {
-    uint32_t slot = cvx_key_slot(candidates[at]);
-    float distance = cvx_key_distance(candidates[at]);
-    cvx_query query = {.codes = scratch->row_codes};
-    if (taken > 0) cvx_query_of_row(view, slot, &query);
-    if (taken > 0 && is_fine) cvx_sharpen_row(view, slot, &query, scratch->row_fine);
-    if (cvx_is_shadowed(view, &query, distance, chosen, base, taken)) {
-      if (left < limit) {
-        away[left] = distance;
-        pruned[left++] = slot;
-      }
-      continue;
-    }
-    chosen[taken] = slot;
-    base[taken++] = distance;
+// Candidates that are looked at together, nearest first, and a bit for each that no chosen row leads
+// to yet.
+typedef struct {
+  uint32_t slots[CVX_GROUP];
+  float distances[CVX_GROUP];
+  uint32_t count;
+  uint64_t left;
+} block;
+
+static void read_block(const cvx_view *view, const uint64_t *candidates, uint32_t count,
+                       block *rows) {
+  rows->count = count < CVX_GROUP ? count : CVX_GROUP;
+  rows->left = rows->count == 64 ? ~0ull : (1ull << rows->count) - 1;
+  for (uint32_t at = 0; at < rows->count; at++) {
+    rows->slots[at] = cvx_key_slot(candidates[at]);
+    rows->distances[at] = cvx_key_distance(candidates[at]);
   }
-  // Room that is left: first for rows that are not there yet, then for copies.
+  cvx_prefetch(view, rows->slots, rows->count);
+}
+
+// Takes out of those that are left the ones that a chosen row leads to well enough: it is nearer to
+// them than the base is. Or as far from the base, so most likely a copy: under inner product a copy
+// need not be near, and a list of thirty copies leads nowhere.
+static void pass_over(const cvx_view *view, cvx_scratch *scratch, uint32_t chosen, float base,
+                      int is_fine, block *rows) {
+  if (rows->left == 0) return;
+  uint32_t slots[CVX_GROUP], places[CVX_GROUP], count = 0;
+  float between[CVX_GROUP + 4];
+  for (uint64_t left = rows->left; left; left &= left - 1) {
+    uint32_t place = (uint32_t)__builtin_ctzll(left);
+    places[count] = place;
+    slots[count++] = rows->slots[place];
+  }
+  cvx_query query = {.codes = scratch->row_codes};
+  cvx_query_of_row(view, chosen, &query);
+  if (is_fine) cvx_sharpen_row(view, chosen, &query, scratch->row_fine);
+  cvx_apart(view, &query, slots, count, between);
+  for (uint32_t at = 0; at < count; at++) {
+    float distance = rows->distances[places[at]];
+    uint64_t is_shadowed = between[at] < distance || base == distance;
+    rows->left &= ~(is_shadowed << places[at]);
+  }
+}
+
+// Candidates that were passed over, nearest first, and how far they are from the base.
+typedef struct {
+  uint32_t slots[CVX_DEGREE_MAX];
+  float distances[CVX_DEGREE_MAX];
+  uint32_t count;
+} spare;
+
+// Room that is left: first for rows that are not there yet, then for copies.
+static uint32_t fill_up(spare *rows, uint32_t limit, uint32_t *chosen, float *base,
+                        uint32_t taken) {
   uint32_t copies = 0;
-  for (uint32_t at = 0; at < left && taken < limit; at++) {
-    if (has_distance(base, taken, away[at])) {
-      pruned[copies++] = pruned[at];
+  for (uint32_t at = 0; at < rows->count && taken < limit; at++) {
+    if (has_distance(base, taken, rows->distances[at])) {
+      rows->slots[copies++] = rows->slots[at];
       continue;
     }
-    chosen[taken] = pruned[at];
-    base[taken++] = away[at];
+    chosen[taken] = rows->slots[at];
+    base[taken++] = rows->distances[at];
   }
-  for (uint32_t at = 0; at < copies && taken < limit; at++) chosen[taken++] = pruned[at];
+  for (uint32_t at = 0; at < copies && taken < limit; at++) chosen[taken++] = rows->slots[at];
   return taken;
 }
 
+uint32_t cvx_select(const cvx_view *view, cvx_scratch *scratch, const uint64_t *candidates,
+                    uint32_t count, uint32_t limit, int is_fine, uint32_t *chosen) {
+  float base[CVX_DEGREE_MAX];
+  uint32_t taken = 0;
+  spare others;
+  block rows;
+  others.count = 0;
+  for (uint32_t from = 0; from < count && taken < limit; from += CVX_GROUP) {
+    read_block(view, candidates + from, count - from, &rows);
+    uint64_t picked = 0;
+    for (uint32_t at = 0; at < taken; at++)
+      pass_over(view, scratch, chosen[at], base[at], is_fine, &rows);
+    while (rows.left && taken < limit) {
+      uint32_t place = (uint32_t)__builtin_ctzll(rows.left);
+      rows.left &= rows.left - 1;
+      picked |= 1ull << place;
+      chosen[taken] = rows.slots[place];
+      base[taken] = rows.distances[place];
+      pass_over(view, scratch, chosen[taken], base[taken], is_fine, &rows);
+      taken++;
+    }
+    for (uint32_t at = 0; at < rows.count && others.count < limit; at++) {
+      if (picked >> at & 1) continue;
+      others.distances[others.count] = rows.distances[at];
+      others.slots[others.count++] = rows.slots[at];
+    }
+  }
+  return fill_up(&others, limit, chosen, base, taken);
+}
+
+// Of the peers from `*from` on that reach `layer`, the next ones.
+static uint32_t next_peers(const cvx_view *view, const cvx_peers *peers, uint32_t layer,
+                           uint32_t *from, uint32_t *slots) {
+  uint32_t group = 0;
+  for (; *from < peers->count && group < CVX_GROUP; *from += 1)
+    if (layer == 0 || cvx_level(view, peers->slots[*from]) >= layer)
+      slots[group++] = peers->slots[*from];
+  return group;
+}
+
 // Adds those of the row's peers that reach `layer` to `pool`, the best `capacity` sorted candidates.
+// Rows that took the places of removed ones are not beside each other: the next ones are asked for
+// while those before are compared.
 static uint32_t add_peers(const cvx_view *view, const cvx_query *query, const cvx_peers *peers,
                           uint32_t layer, uint64_t *pool, uint32_t count, uint32_t capacity) {
-  uint32_t slots[CVX_GROUP];
+  uint32_t slots[2][CVX_GROUP], from = 0, side = 0;
   float distances[CVX_GROUP + 4];
-  for (uint32_t from = 0; from < peers->count;) {
-    uint32_t group = 0;
-    for (; from < peers->count && group < CVX_GROUP; from++)
-      if (layer == 0 || cvx_level(view, peers->slots[from]) >= layer)
-        slots[group++] = peers->slots[from];
-    if (group > 0) cvx_apart(view, query, slots, group, distances);
-    for (uint32_t at = 0; at < group; at++) {
-      uint64_t key = cvx_key(distances[at], slots[at]);
-      if (count < capacity || key < pool[count - 1]) cvx_insert(pool, &count, capacity, key);
-    }
+  uint32_t group = next_peers(view, peers, layer, &from, slots[0]);
+  while (group > 0) {
+    uint32_t next = next_peers(view, peers, layer, &from, slots[1 - side]);
+    if (next > 0) cvx_prefetch(view, slots[1 - side], next);
+    cvx_apart(view, query, slots[side], group, distances);
+    cvx_offer(view, pool, &count, capacity, slots[side], distances, group, CVX_NONE, 0);
+    side = 1 - side;
+    group = next;
   }
   return count;
 }

@@ -51,6 +51,16 @@ static uint32_t behind(const cvx_view *view, cvx_scratch *scratch, uint32_t remo
   return found;
 }
 
+// The lists of removed rows come from memory together.
+static void announce(const cvx_view *view, uint32_t layer, const list *lost) {
+  for (uint32_t at = 0; at < lost->count; at++) {
+    if (cvx_level(view, lost->slots[at]) < layer) continue;
+    const uint32_t *edges = cvx_edges(view, lost->slots[at], layer);
+    for (uint32_t word = 0; word < cvx_degree(view, layer); word += 16)
+      __builtin_prefetch(edges + word);
+  }
+}
+
 // Puts the row nearest to each lost one in its place: where that led in a direction of its own, this
 // one does, too. Nothing is measured.
 static void replace_lost(const cvx_view *view, cvx_scratch *scratch, uint32_t layer,
@@ -63,7 +73,7 @@ static void replace_lost(const cvx_view *view, cvx_scratch *scratch, uint32_t la
 // Chooses among the rows that are left and those behind the lost ones.
 static void choose_anew(const cvx_view *view, cvx_scratch *scratch, uint32_t slot, uint32_t layer,
                         const list *lost, uint32_t count, uint32_t least, list *kept) {
-  uint32_t rows[CVX_DEGREE_MAX * (BEHIND + 1)], held = kept->count, sorted = 0;
+  uint32_t rows[CVX_DEGREE_MAX * (BEHIND + 1)], held = kept->count, sorted;
   float distances[CVX_DEGREE_MAX * (BEHIND + 1) + 4];
   memcpy(rows, kept->slots, held * sizeof(uint32_t));
   for (uint32_t at = 0; at < lost->count; at++)
@@ -76,9 +86,7 @@ static void choose_anew(const cvx_view *view, cvx_scratch *scratch, uint32_t slo
     cvx_sharpen_row(view, slot, &query, scratch->query_fine);
     cvx_measure(view, &query, rows, held, distances);
   }
-  cvx_reserve_pool(scratch, held);
-  for (uint32_t at = 0; at < held; at++)
-    cvx_insert(scratch->pool, &sorted, held, cvx_key(distances[at], rows[at]));
+  sorted = cvx_rank(view, scratch, rows, distances, held);
   kept->count = cvx_select(view, scratch, scratch->pool, sorted, least, is_fine, kept->slots);
 }
 
@@ -86,6 +94,7 @@ static void repair_layer(const cvx_view *view, cvx_scratch *scratch, uint32_t sl
                          uint32_t layer, list *kept, const list *lost, uint32_t count) {
   uint32_t degree = cvx_degree(view, layer), least = degree - degree / LEAST_SHARE;
   if (kept->count < least) {
+    announce(view, layer, lost);
     cvx_visit_begin(scratch, count);
     cvx_mark(scratch, slot);
     for (uint32_t at = 0; at < kept->count; at++) cvx_mark(scratch, kept->slots[at]);
