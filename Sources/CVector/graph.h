@@ -85,6 +85,10 @@ extern cvx_distances_kernel cvx_nibble_distances;
 /// the walk has to be taken by 8 bits.
 int cvx_settle(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch, uint32_t k);
 
+/// The same for the `first` nearest, in whose order the others, as far as their nibbles tell, stay.
+int cvx_settle_first(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
+                     uint32_t first);
+
 /// Rows of a scan that are asked for ahead of the one that is compared.
 #define CVX_AHEAD 16
 

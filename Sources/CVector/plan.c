@@ -3,6 +3,9 @@
 
 /// Where more than one in so many candidates was removed, a walk that passes them finds more.
 #define REMOVED_SHARE 5
+/// Of the candidates that a walk by nibbles found, so many nearest are put in order by 8 bits: few
+/// edges lead to the others, and to these it does not matter to which.
+#define SETTLED_SHARE 2
 
 static int has_distance(const float *distances, uint32_t count, float wanted) {
   for (uint32_t at = 0; at < count; at++)
@@ -176,6 +179,19 @@ static void plan_past(const cvx_view *view, cvx_scratch *scratch, const cvx_quer
   plan_layer(view, scratch, query, slot, peers, 0, scratch->found, scratch->found_count, chosen);
 }
 
+// Leaves the candidates for edges of `query`'s row in the pool, nearest first.
+static void walk(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch, uint32_t count,
+                 uint64_t start, uint32_t layer) {
+  uint32_t ef = view->ef_construction, first = ef / SETTLED_SHARE;
+  cvx_query near = *query;
+  near.by_nibbles = cvx_by_nibbles(view);
+  cvx_walk_wide(view, &near, scratch, count, start, layer, ef);
+  if (!near.by_nibbles) return;
+  if (first < 2 * view->degree) first = 2 * view->degree;
+  if (!cvx_settle_first(view, query, scratch, first))
+    cvx_walk_wide(view, query, scratch, count, start, layer, ef);
+}
+
 void cvx_plan(const cvx_view *view, cvx_scratch *scratch, uint32_t count, uint32_t entry,
               uint32_t slot, cvx_peers peers, uint32_t *chosen) {
   cvx_query query = {.codes = scratch->query_codes};
@@ -190,7 +206,7 @@ void cvx_plan(const cvx_view *view, cvx_scratch *scratch, uint32_t count, uint32
       plan_layer(view, scratch, &query, slot, &peers, layer, scratch->pool, 0, out);
       continue;
     }
-    cvx_walk_wide(view, &query, scratch, count, start, layer, ef);
+    walk(view, &query, scratch, count, start, layer);
     start = scratch->pool[0] & ~CVX_EXPANDED;
     if (layer == 0 && cvx_removed_count(view) > 0 && !has_enough(view, scratch)) {
       plan_past(view, scratch, &query, count, start, slot, &peers, out);

@@ -117,14 +117,15 @@ uint32_t cvx_rerank(const cvx_view *view, cvx_scratch *scratch, const cvx_query 
 }
 
 // Leaves the candidates for k answers in the pool, by their 8-bit codes; zero where too many removed
-// rows are around.
+// rows are around. The way down goes by these: it follows one row at a time, and a wrong one may lead
+// to where nothing leads back from.
 static int walk(const cvx_view *view, cvx_scratch *scratch, const cvx_query *query, uint32_t k,
                 uint32_t ef, uint32_t room, uint32_t count, uint32_t entry) {
+  uint64_t start = cvx_descend(view, query, scratch, count, entry, 0);
   cvx_query near = *query;
   near.by_nibbles = cvx_by_nibbles(view);
   int is_whole = 1, are_settled;
   do {
-    uint64_t start = cvx_descend(view, &near, scratch, count, entry, 0);
     if (cvx_removed_count(view) == 0) cvx_walk(view, &near, scratch, count, start, 0, ef, room);
     else is_whole = cvx_walk_past(view, &near, scratch, count, start, ef, room);
     are_settled = !near.by_nibbles || !is_whole || cvx_settle(view, query, scratch, k);

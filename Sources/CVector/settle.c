@@ -35,6 +35,12 @@ static int is_blurred(const cvx_view *view, const cvx_query *query, const uint64
   return distance - cvx_key_distance(sorted[1]) < ERRORS_APART * error;
 }
 
+// Puts a candidate in its place among the sorted ones before it.
+CVX_INLINE void put(uint64_t *pool, uint32_t place, uint64_t key) {
+  for (; place > 0 && key < pool[place - 1]; place--) pool[place] = pool[place - 1];
+  pool[place] = key;
+}
+
 // Measures the candidates from `from` to `to` by 8 bits, and puts each in its place among those
 // before it.
 static void measure(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
@@ -47,12 +53,8 @@ static void measure(const cvx_view *view, const cvx_query *query, cvx_scratch *s
     for (uint32_t at = 0; at < group; at++) slots[at] = cvx_key_slot(pool[next + at]);
     cvx_prefetch(view, slots, group);
     cvx_distances(view, query, slots, group, distances);
-    for (uint32_t at = 0; at < group; at++) {
-      uint64_t key = cvx_key(distances[at], slots[at]);
-      uint32_t place = next + at;
-      for (; place > 0 && key < pool[place - 1]; place--) pool[place] = pool[place - 1];
-      pool[place] = key;
-    }
+    for (uint32_t at = 0; at < group; at++)
+      put(pool, next + at, cvx_key(distances[at], slots[at]));
   }
   scratch->evaluations += to - from;
 }
@@ -73,6 +75,17 @@ int cvx_settle(const cvx_view *view, const cvx_query *query, cvx_scratch *scratc
   return 1;
 }
 
+int cvx_settle_first(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
+                     uint32_t first) {
+  uint64_t *pool = scratch->pool;
+  uint32_t count = scratch->pool_count, settled = first < count ? first : count;
+  measure(view, query, scratch, 0, settled);
+  int are_sharp = !is_blurred(view, query, pool, settled);
+  // The others are sorted among themselves: those that are behind the last settled one stay.
+  for (uint32_t at = settled; at < count && pool[at] < pool[at - 1]; at++) put(pool, at, pool[at]);
+  return are_sharp;
+}
+
 // MARK: Judging
 
 /// Rows that stand for queries, spread over all.
@@ -88,8 +101,8 @@ static uint32_t nearest_of(const cvx_view *view, cvx_scratch *scratch, uint32_t 
                            uint32_t entry, uint32_t slot, int by_nibbles, uint64_t *nearest) {
   cvx_query query = {.codes = scratch->query_codes};
   cvx_query_of_row(view, slot, &query);
-  query.by_nibbles = (uint32_t)by_nibbles;
   uint64_t start = cvx_descend(view, &query, scratch, count, entry, 0);
+  query.by_nibbles = (uint32_t)by_nibbles;
   cvx_walk(view, &query, scratch, count, start, 0, JUDGING_EF, cvx_reranked(JUDGING_K));
   if (by_nibbles) cvx_settle(view, &query, scratch, JUDGING_K);
   uint32_t found = scratch->pool_count < JUDGING_K ? scratch->pool_count : JUDGING_K;
