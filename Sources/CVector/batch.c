@@ -6,11 +6,12 @@
 #include <stdlib.h>
 
 /// In units of one row for one query of a tile: what a query costs a tile before its first row; what
-/// a candidate of a walk costs where all rows are near, how many rows add one to it, and from where
-/// they are as far as they get; candidates that a walk follows on its way there.
-#define TILE_START 3300
+/// a candidate of a walk costs where all rows are near, how many rows add one to it, by codes and by
+/// nibbles, and from where they are as far as they get; candidates that a walk follows on its way there.
+#define TILE_START 4300
 #define WALKED_NEAR 85
 #define WALKED_STEP 360
+#define WALKED_STEP_NIBBLES 1000
 #define WALKED_FAR_FROM 50000
 #define WALKED_BEFORE 16
 /// A row for one query where several do not share the registers.
@@ -89,7 +90,8 @@ static cvx_answer *room_for_answers(cvx_scratch *scratch, uint32_t k) {
 int cvx_is_tiled(const cvx_view *view, uint32_t count, uint32_t queries, uint32_t k, uint32_t ef) {
   // A tile that is not full pays for its rows all the same.
   if (queries < CVX_TILE / 2 || cvx_reranked(k) > CVX_TILED_MAX) return 0;
-  uint64_t row = WALKED_NEAR + (count < WALKED_FAR_FROM ? count : WALKED_FAR_FROM) / WALKED_STEP;
+  uint32_t step = cvx_by_nibbles(view) ? WALKED_STEP_NIBBLES : WALKED_STEP;
+  uint64_t row = WALKED_NEAR + (count < WALKED_FAR_FROM ? count : WALKED_FAR_FROM) / step;
   uint64_t walked = ((uint64_t)ef + WALKED_BEFORE) * row * view->degree / 32;
   uint64_t shared = cvector_level() == CVECTOR_AVX512_VNNI ? 1 : UNSHARED_COST;
   return TILE_START + count * shared <= walked;
@@ -120,15 +122,17 @@ void cvx_find_batch(const cvx_view *view, cvx_batch *batch, cvx_scratch *scratch
                     cvx_result *results, uint32_t *counts) {
   memset(counts, 0, queries * sizeof(uint32_t));
   if (count == 0 || cvx_live_count(view) == 0) return;
-  for (uint32_t number = 0; number < queries; number++)
-    cvx_batch_prepare(view, batch, scratch, number);
-  if (cvx_is_tiled(view, count, queries, k, ef))
+  if (cvx_is_tiled(view, count, queries, k, ef)) {
+    for (uint32_t number = 0; number < queries; number++)
+      cvx_batch_prepare(view, batch, scratch, number);
     return scan_tile(view, batch, scratch, queries, k, ef, count, results, counts);
+  }
   for (uint32_t number = 0; number < queries; number++) {
+    cvx_query query;
+    cvx_prepare(view, scratch, cvx_batch_vector(batch, number), &query);
     cvx_answer *answers = room_for_answers(scratch, k);
-    uint32_t found =
-        cvx_search(view, scratch, &batch->queries[number], k, ef, 0, count, answers);
-    answer(view, scratch, &batch->queries[number], answers, found, k, count,
-           results + (size_t)number * k, counts + number);
+    uint32_t found = cvx_search(view, scratch, &query, k, ef, 0, count, answers);
+    answer(view, scratch, &query, answers, found, k, count, results + (size_t)number * k,
+           counts + number);
   }
 }

@@ -75,11 +75,20 @@ extension VectorIndex {
   /// Bytes of codes that stay in a processor's caches whatever is asked.
   private static let nearBytes = 16 << 20
 
+  /// Bytes of the codes that walks go by.
+  private var walkedBytes: Int {
+    let reader = cvx_reader_enter(readers)!
+    defer { cvx_reader_leave(reader) }
+    let view = cvx_current(current)!
+    let row = cvx_by_nibbles(view) != 0 ? view.pointee.nibble_stride : view.pointee.stride
+    return Int(cvx_count(view)) * Int(row)
+  }
+
   /// The queries' numbers, like beside like, so that the rows and edges that one walk brought into
   /// the cache are there for the next.
   private func order(_ room: BatchRoom) -> [Int] {
     let (queries, dimension) = (room.counts.count, options.dimension)
-    guard queries >= Self.orderedFrom, count * cvx_stride(dimension) > Self.nearBytes,
+    guard queries >= Self.orderedFrom, walkedBytes > Self.nearBytes,
       let start = room.queries.baseAddress
     else { return Array(0..<queries) }
     var groups = [[Candidate]](repeating: [], count: Self.pivots)
