@@ -138,11 +138,13 @@ import VectorIndex
   #endif
   static let dimension = 1_000
 
-  private static func built(_ rows: [[Float]], _ metric: Metric = .l2) throws -> VectorIndex {
+  private static func built(
+    _ rows: [[Float]], _ metric: Metric = .l2, threads: Int = 2
+  ) throws -> VectorIndex {
     let index = try VectorIndex(options: .init(dimension: dimension, metric: metric, m: 8))
     let ids = Array(0..<UInt64(rows.count))
     let flat = rows.flatMap { $0 }
-    try index.add(rows: flat.span, ids: ids.span, threads: 2)
+    try index.add(rows: flat.span, ids: ids.span, threads: threads)
     return index
   }
 
@@ -195,6 +197,16 @@ import VectorIndex
       // And past removed rows.
       for id in stride(from: 0, to: Self.rows, by: 7) { index.remove(id: UInt64(id)) }
     }
+  }
+
+  @Test func threadsChangeNothing() throws {
+    let directory = TemporaryDirectory("nibbles")
+    let rows = Self.wide(Self.rows, seed: 414)
+    for threads in [1, 2, 3] {
+      try Self.built(rows, .cosine, threads: threads).save(to: directory.file("\(threads)"))
+    }
+    #expect(directory.bytes("1") == directory.bytes("2"))
+    #expect(directory.bytes("1") == directory.bytes("3"))
   }
 
   #if !DEBUG
