@@ -122,6 +122,7 @@ static void take(const cvx_view *view, cvx_scratch *scratch, ordered *list, uint
 uint32_t cvx_rank(const cvx_view *view, cvx_scratch *scratch, const uint32_t *slots,
                   const float *distances, uint32_t count) {
   uint32_t held = 0;
+  if (count == 0) return 0;
   cvx_reserve_pool(scratch, count);
   cvx_offer(view, scratch->pool, &held, count, slots, distances, count, CVX_NONE, 0);
   return held;

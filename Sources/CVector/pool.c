@@ -43,6 +43,7 @@ static uint32_t offer_baseline(const cvx_view *view, uint64_t *pool, uint32_t *h
                                const uint32_t *slots, const float *distances, uint32_t count,
                                uint32_t layer, cvx_aside *aside) {
   uint32_t lowest = UINT32_MAX;
+  if (count == 0) return lowest;
   uint64_t worst = *held == ef ? pool[ef - 1] : UINT64_MAX;
   for (uint32_t at = 0; at < count; at++) {
     uint64_t key = cvx_key(distances[at], slots[at]);

@@ -18,10 +18,7 @@ cvx_scratch *cvx_scratch_create(uint32_t dimension) {
   memset(scratch, 0, sizeof(*scratch));
   size_t stride = cvx_stride(dimension);
   scratch->touched = aligned(TOUCHED_MAX * 4);
-  // A kernel of nibbles reads the query in pairs of lines.
-  size_t paired = 2 * (size_t)cvx_nibble_stride((uint32_t)stride);
-  scratch->query_codes = aligned(paired);
-  memset(scratch->query_codes, 0, paired);
+  scratch->query_codes = aligned(stride);
   scratch->row_codes = aligned(stride);
   scratch->query_exact = aligned(stride * sizeof(float));
   scratch->query_fine = aligned(stride * sizeof(float));

@@ -135,5 +135,5 @@ int cvx_are_nibbles_sharp(const cvx_view *view, cvx_scratch *scratch, uint32_t c
     lost += more_in_first(by_codes, found, by_nibbles, other);
     judged += found;
   }
-  return 100 * lost <= LOST_MAX * (int32_t)judged;
+  return judged > 0 && 100 * lost <= LOST_MAX * (int32_t)judged;
 }

@@ -67,7 +67,7 @@ void cvx_mark(cvx_scratch *scratch, uint32_t slot) {
   cvx_touch(scratch, &slot, 1);
 }
 
-// A step of the greedy descent: the nearest among the unseen neighbours and `best`.
+// A step of the greedy descent, by 8 bits: the nearest among the unseen neighbours and `best`.
 static uint64_t improved(const cvx_view *view, const cvx_query *query, cvx_scratch *scratch,
                          uint32_t count, uint32_t layer, uint64_t best) {
   uint32_t fresh[CVX_DEGREE_MAX + 1];
@@ -75,8 +75,8 @@ static uint64_t improved(const cvx_view *view, const cvx_query *query, cvx_scrat
   uint32_t found = cvx_collect(view, scratch, cvx_key_slot(best), layer, count, fresh);
   for (uint32_t from = 0; from < found; from += CVX_GROUP) {
     uint32_t group = found - from < CVX_GROUP ? found - from : CVX_GROUP;
-    ask(view, query, fresh + from, group);
-    measure(view, query, fresh + from, group, distances);
+    cvx_prefetch(view, fresh + from, group);
+    cvx_distances(view, query, fresh + from, group, distances);
     for (uint32_t at = 0; at < group; at++) {
       uint64_t key = cvx_key(distances[at], fresh[from + at]);
       best = key < best ? key : best;
@@ -91,7 +91,7 @@ uint64_t cvx_descend(const cvx_view *view, const cvx_query *query, cvx_scratch *
   float distance[8];
   cvx_visit_begin(scratch, count);
   cvx_mark(scratch, entry);
-  measure(view, query, &entry, 1, distance);
+  cvx_distances(view, query, &entry, 1, distance);
   scratch->evaluations += 1;
   uint64_t best = cvx_key(distance[0], entry);
   for (uint32_t layer = cvx_level(view, entry); layer > above; layer--) {

@@ -10,11 +10,15 @@ final class ShortCodes {
   /// Bytes that a row must save, or measuring the candidates once more costs as much.
   private static let savedMin = 128
 
-  /// Nil where rows are too short to gain by it, or the process may not have that much address space:
-  /// walks go by the codes then.
+  /// Whether rows are long enough to gain by it.
+  static func pay(stride: Int) -> Bool {
+    Int(cvx_nibble_stride(UInt32(stride))) + savedMin <= stride
+  }
+
+  /// Nil where the process may not have that much address space.
   init?(stride codeStride: Int, rows: Int) {
     stride = Int(cvx_nibble_stride(UInt32(codeStride)))
-    guard stride + Self.savedMin <= codeStride,
+    guard
       let nibbles = ArraySpace<UInt8>(reserving: rows * stride),
       let factors = ArraySpace<cvx_factor>(reserving: rows)
     else { return nil }
@@ -30,7 +34,7 @@ extension GraphStore {
   /// Bytes of codes that are near the processor anyhow.
   private static let nearBytes = 4 << 20
   /// It is asked again whether nibbles do when one in so many rows has come since.
-  private static let judgedShare = 4
+  private static let judgedShare = 16
 
   /// Makes the nibbles of all rows, which came as codes.
   func shortenAll() {
@@ -40,7 +44,12 @@ extension GraphStore {
   /// Asks whether walks may go by nibbles, when enough rows have come.
   func judgeNibbles(added rows: Int, scratch: InsertScratch) {
     unjudged += rows
-    guard short != nil, unjudged * Self.judgedShare >= count else { return }
+    if unjudged * Self.judgedShare >= count { judgeNibbles(scratch: scratch) }
+  }
+
+  /// Asks it now: a store that is saved goes on as the one that is loaded from the file.
+  func judgeNibbles(scratch: InsertScratch) {
+    guard short != nil, mappedFrom == nil else { return }
     unjudged = 0
     let isFar = count * Int(view.pointee.stride) > Self.nearBytes
     let areSharp = isFar && cvx_are_nibbles_sharp(view, scratch.memory, UInt32(count), entry) != 0

@@ -63,7 +63,7 @@ extension GraphStore {
     (pending, free, sweep) = (other.pending, other.free, other.sweep)
     noteRemoved()
     shortenAll()
-    judgeNibbles(added: count, scratch: InsertScratch(dimension: options.dimension))
+    judgeNibbles(scratch: InsertScratch(dimension: options.dimension))
     // No reader of this store has seen the slots that one of the other's may hold.
     for waiting in other.limbo { free = waiting.slots + free }
   }

@@ -39,7 +39,7 @@ extension GraphStore {
     guard count == 0 || Int(entry) < count else { return "entry point \(entry) of \(count) nodes" }
     if let broken = brokenGraph() { return broken }
     shortenAll()
-    judgeNibbles(added: count, scratch: InsertScratch(dimension: options.dimension))
+    judgeNibbles(scratch: InsertScratch(dimension: options.dimension))
     return nil
   }
 

@@ -65,8 +65,9 @@ final class GraphStore {
     var rows = min(VectorIndex.rowsMax, max(1024, Self.reservedBytes / stride))
     while rows < wanted { rows *= Self.roomFactor }
     rows = min(rows, VectorIndex.rowsMax)
+    let isCompact = options.storage == .compact
+    let arePaid = !isCompact && ShortCodes.pay(stride: stride)
     while true {
-      let isCompact = options.storage == .compact
       if let codes = ArraySpace<UInt8>(reserving: rows * stride),
         let residuals = ArraySpace<Int8>(reserving: isCompact ? 1 : rows * stride),
         let factors = ArraySpace<cvx_factor>(reserving: rows),
@@ -75,11 +76,13 @@ final class GraphStore {
         let upperStarts = ArraySpace<UInt32>(reserving: rows),
         let upperEdges = ArraySpace<UInt32>(reserving: rows * options.m),
         let live = ArraySpace<UInt64>(reserving: rows / 64 + 1),
-        let ids = ArraySpace<UInt64>(reserving: rows)
+        let ids = ArraySpace<UInt64>(reserving: rows),
+        case let short = arePaid ? ShortCodes(stride: stride, rows: rows) : nil,
+        short != nil || !arePaid
       {
         (self.codes, self.factors, self.edges, self.levels) = (codes, factors, edges, levels)
         self.residuals = isCompact ? nil : residuals
-        short = isCompact ? nil : ShortCodes(stride: stride, rows: rows)
+        self.short = short
         (self.upperStarts, self.upperEdges) = (upperStarts, upperEdges)
         (self.live, self.ids) = (live, ids)
         break

@@ -15,6 +15,7 @@ extension VectorIndex {
     let attributes = attributes.encode(sequence: sequence)
     try change { (store, scratches) throws(VectorIndexError) in
       store.finishSweep(readers: readers, scratch: scratches[0])
+      store.judgeNibbles(scratch: scratches[0])
       try store.save(to: path, attributes: attributes, control: control)
     }
   }

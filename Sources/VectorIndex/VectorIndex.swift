@@ -51,11 +51,12 @@ public final class VectorIndex: @unchecked Sendable {
     }
   }
 
-  /// What a row takes in memory, and how exact distances are.
+  /// What a row takes, and how exact distances are.
   public enum Storage: UInt32, Sendable, CaseIterable {
-    /// 16 bits a component: distances within 1e-4 of Float32's.
+    /// 16 bits a component, in memory 20 from some 200 components on: distances within 1e-4 of
+    /// Float32's.
     case standard = 0
-    /// 8 bits a component: half the memory; near ties may change places.
+    /// 8 bits a component: half the memory or less; near ties may change places.
     case compact = 1
   }
 
@@ -158,7 +159,12 @@ public final class VectorIndex: @unchecked Sendable {
   /// Whether walks go by the codes' upper halves: found out as rows come, set by tests.
   package var walksByNibbles: Bool {
     get { change { store, _ in cvx_by_nibbles(store.view) != 0 } }
-    set { change { store, _ in cvx_set_by_nibbles(store.view, newValue ? 1 : 0) } }
+    set {
+      change { store, _ in
+        let mayBe = store.short != nil && store.mappedFrom == nil
+        cvx_set_by_nibbles(store.view, newValue && mayBe ? 1 : 0)
+      }
+    }
   }
 
   static func check(_ options: Options) throws(VectorIndexError) {

@@ -153,6 +153,15 @@ import Testing
     }
   }
 
+  /// A list without room, for which nothing came: there is no last candidate to compare with.
+  @Test func nothingIsOfferedToNoList() {
+    for level in Int32(CVECTOR_BASELINE)...cvector_level() {
+      var held: UInt32 = 0
+      #expect(cvx_offer_rows(level, nil, &held, 0, [], [], 0, nil, nil) == .max)
+      #expect(held == 0)
+    }
+  }
+
   @Test func removedRowsGoAside() {
     let random = SeededRandom(seed: 30)
     for ef in Array(1...20) + [63, 64, 65, 128, 513] {

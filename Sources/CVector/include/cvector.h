@@ -201,7 +201,7 @@ typedef struct {
 } cvx_view;
 
 /// By the kernel of `level`, distances of at most 64 rows by their nibbles; `out` has room for four
-/// more, and the query's codes have zeros up to a multiple of 128.
+/// more.
 void cvx_nibble_rows(int level, const cvx_view *view, const cvx_query *query,
                      const uint32_t *slots, uint32_t count, float *out);
 
@@ -394,8 +394,8 @@ int cvx_live(const cvx_view *view, uint32_t slot);
 /// The bit of a slot; it must change.
 void cvx_set_live(cvx_view *view, uint32_t slot, int is_live);
 void cvx_set_ids_are_slots(cvx_view *view, int are_slots);
-/// Whether the nibbles of most of the first `count` rows tell their neighbours apart: from a walk for
-/// each of a few rows that are spread over all.
+/// Whether walks by nibbles find what walks by codes find, but for a few answers of a hundred: tried
+/// for a few of the first `count` rows, which are spread over all.
 int cvx_are_nibbles_sharp(const cvx_view *view, cvx_scratch *scratch, uint32_t count,
                           uint32_t entry);
 /// Whether walks go by nibbles, which the view has then.
