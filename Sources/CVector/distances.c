@@ -123,8 +123,6 @@ CVX_VNNI static void scan_vnni(const cvx_view *view, const cvx_query *query, con
   distances_vnni_any(view, query, slots, count, out, CVX_AHEAD);
 }
 #elif defined(__aarch64__)
-#include <arm_neon.h>
-
 // The codes without their offset of 128, as signed bytes, four rows at a time with the query's
 // chunks shared: `step` adds the products of sixteen bytes to four sums.
 #define ROWS_NEON(NAME, TARGET, STEP)                                                            \
@@ -151,13 +149,7 @@ CVX_VNNI static void scan_vnni(const cvx_view *view, const cvx_query *query, con
     }                                                                                            \
   }
 
-// A product of two signed bytes fits 16 bits, the sum of two need not.
-CVX_INLINE int32x4_t step_neon(int32x4_t sum, int8x16_t row, int8x16_t query) {
-  sum = vpadalq_s16(sum, vmull_s8(vget_low_s8(row), vget_low_s8(query)));
-  return vpadalq_s16(sum, vmull_high_s8(row, query));
-}
-
-ROWS_NEON(distances_neon, , step_neon)
+ROWS_NEON(distances_neon, , cvx_step_neon)
 ROWS_NEON(distances_neon_dot, __attribute__((target("dotprod"))), vdotq_s32)
 #endif
 

@@ -1,4 +1,4 @@
-// What the kernels for AVX-512 share.
+// What the kernels for AVX-512, and those for NEON, share.
 #ifndef CVECTOR_LANES_H
 #define CVECTOR_LANES_H
 
@@ -30,6 +30,15 @@ CVX_VNNI CVX_INLINE __m128 cvx_finish4(const cvx_factor *f, const cvx_query *que
   __m128 products = _mm_mul_ps(_mm_set1_ps(query->scale), _mm_cvtepi32_ps(sums));
   return _mm_add_ps(_mm_sub_ps(biases, _mm_mul_ps(scales, products)),
                     _mm_set1_ps(query->constant));
+}
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+
+/// Adds the products of sixteen bytes to four sums: one of two signed bytes fits 16 bits, the sum of
+/// two need not.
+CVX_INLINE int32x4_t cvx_step_neon(int32x4_t sum, int8x16_t row, int8x16_t query) {
+  sum = vpadalq_s16(sum, vmull_s8(vget_low_s8(row), vget_low_s8(query)));
+  return vpadalq_s16(sum, vmull_high_s8(row, query));
 }
 #endif
 

@@ -185,8 +185,6 @@ CVX_VNNI static void nibbles_vnni(const cvx_view *view, const cvx_query *query,
   }
 }
 #elif defined(__aarch64__)
-#include <arm_neon.h>
-
 // Two halves of sixteen bytes with as many of the query's two chunks; `STEP` adds the products of
 // sixteen bytes to four sums.
 #define NIBBLES_NEON(NAME, TARGET, STEP)                                                          \
@@ -211,12 +209,7 @@ CVX_VNNI static void nibbles_vnni(const cvx_view *view, const cvx_query *query,
                        NAME##_sum(row_of(view, slots[at]), query->codes, view->stride));          \
   }
 
-CVX_INLINE int32x4_t step_neon(int32x4_t sum, int8x16_t row, int8x16_t query) {
-  sum = vpadalq_s16(sum, vmull_s8(vget_low_s8(row), vget_low_s8(query)));
-  return vpadalq_s16(sum, vmull_high_s8(row, query));
-}
-
-NIBBLES_NEON(nibbles_neon, , step_neon)
+NIBBLES_NEON(nibbles_neon, , cvx_step_neon)
 NIBBLES_NEON(nibbles_neon_dot, __attribute__((target("dotprod"))), vdotq_s32)
 #endif
 
